@@ -1,0 +1,23 @@
+# The whole set-up: `make demo` and `make test`. Both make the environment in .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+PHOTOS ?= toy
+PARTS ?= 6
+
+.PHONY: demo test check
+.DEFAULT_GOAL := demo
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+demo: .venv/ready  ## find the parts of drawn creatures, or of your own photos: make demo PHOTOS=folder PARTS=8
+	$(BIN)/meronym demo "$(PHOTOS)" --parts $(PARTS)
+
+test: .venv/ready  ## the fast tests; `make test ARGS="-m slow"` for the long ones
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/ready  ## style and types
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright
