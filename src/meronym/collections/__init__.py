@@ -1,0 +1,49 @@
+"""Photos of one category, and whatever annotation exists: one small adapter a data set.
+
+`open_collection` finds out what is at a path; `COLLECTIONS` is the list of what it knows.
+"""
+
+import inspect
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from meronym.collections.base import Collection, CollectionError, CollectionNotFound, Sample
+from meronym.collections.cub import Cub
+from meronym.collections.folder import Folder
+
+COLLECTIONS: dict[str, type[Collection]] = {
+    "cub": Cub,
+    "folder": Folder,  # takes any folder: last
+}
+
+__all__ = ["COLLECTIONS", "Collection", "CollectionError", "CollectionNotFound", "Sample", "open_collection"]
+
+
+def open_collection(source: str | Path, kind: str | None = None, **options: Any) -> Collection:
+    """Open a collection of photos.
+
+    Args:
+        source: a folder; or "toy", "toy:500" for drawn creatures with exact parts (a folder of that name is "./toy").
+        kind: a name in `COLLECTIONS`; found out from what lies at `source` by default.
+        options: what that kind takes (`classes="001"` for cub, `masks="..."` for folder, `seed=0` for toy, ...).
+
+    Raises:
+        CollectionError: nothing there, an unknown kind or option, or a layout that does not fit.
+    """
+    if kind is None:
+        kind = next((name for name, adapter in COLLECTIONS.items() if adapter.found_at(Path(source))), "folder")
+    if kind not in COLLECTIONS:
+        raise CollectionError(f"kind {kind!r}: known are {', '.join(COLLECTIONS)}{_nearest(kind, COLLECTIONS)}")
+    adapter = COLLECTIONS[kind]
+    valid = list(inspect.signature(adapter).parameters)[1:]
+    for option in options:
+        if option not in valid:
+            takes = f"takes {', '.join(valid)}" if valid else "takes no option"
+            raise CollectionError(f"option {option!r}: {kind} {takes}{_nearest(option, valid)}")
+    return adapter(source, **options)
+
+
+def _nearest(word: str, known: Any) -> str:
+    near = get_close_matches(word, list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,156 @@
+"""A plain folder of photos, nested as you like.
+
+Masks are optional. They are looked for, in this order: where `masks=` says, in `PHOTOS/masks/`, in `masks/` next
+to the photo folder (each mask at the same relative path as its photo, any suffix), and in the photo's own alpha
+channel. A folder that holds `images/` (or `photos/`) and `masks/` side by side is taken as such a pair.
+"""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from meronym.collections.base import (
+    SMALLEST_SIDE,
+    Collection,
+    CollectionError,
+    CollectionNotFound,
+    Record,
+    Sample,
+    counted,
+    files_key,
+    listed,
+    read_mask,
+)
+from meronym.images import PHOTO_SUFFIXES, BadPhoto, Header, list_photos, open_photo, peek
+
+
+class Folder(Collection):
+    """The photos below a folder. "train" and "test" are both the whole folder.
+
+    Args:
+        source: the folder.
+        masks: a folder of masks, where they are not at their usual place; False to use none at all.
+
+    Raises:
+        CollectionError: no such folder, a file, or no photo in it.
+    """
+
+    def __init__(self, source: str | Path, *, masks: str | Path | bool | None = None) -> None:
+        root = _existing_folder(Path(source))
+        photos_at = _photo_root(root)
+        inner = photos_at / "masks"
+        files = [path for path in list_photos(photos_at) if inner not in path.parents]
+        by_stem, notes = ({}, []) if masks is False else _find_masks(photos_at, files, masks)
+        records, skipped = _records(photos_at, files, by_stem, alpha=masks is not False)
+        if not records:
+            raise CollectionError(_nothing_in(root, skipped))
+        name = root.resolve().name or "photos"
+        super().__init__(name, records, origin=f"in {root.name or root}/", skipped=skipped, notes=notes)
+
+    @staticmethod
+    def found_at(path: Path) -> bool:
+        """Any folder will do."""
+        return path.is_dir()
+
+    def read(self, record: Record) -> Sample:
+        image = open_photo(record.photo)
+        return Sample(record.id, image, mask=read_mask(record, image))
+
+    def key(self, record: Record) -> str:
+        return files_key(record)
+
+
+def _existing_folder(root: Path) -> Path:
+    if not root.exists():
+        raise CollectionNotFound(f"{root}: no such folder{_similar(root)}")
+    if not root.is_dir():
+        raise CollectionError(f"{root}: a file; give the folder that holds the photos ({root.parent}/)")
+    return root
+
+
+def _similar(root: Path) -> str:
+    """", did you mean ...?" for a folder whose name is nearly right."""
+    from difflib import get_close_matches
+
+    if not root.parent.is_dir():
+        return f"; {root.parent}/ does not exist either"
+    near = get_close_matches(root.name, [path.name for path in root.parent.iterdir() if path.is_dir()], 1)
+    return f", did you mean {root.parent / near[0]}?" if near else ""
+
+
+def _photo_root(root: Path) -> Path:
+    """ROOT/images or ROOT/photos if ROOT/masks lies beside it, else ROOT."""
+    if (root / "masks").is_dir():
+        for name in ("images", "photos"):
+            if (root / name).is_dir():
+                return root / name
+    return root
+
+
+def _find_masks(
+    photos_at: Path, files: list[Path], given: str | Path | bool | None
+) -> tuple[dict[Path, Path], list[str]]:
+    """Relative stem -> mask file, and a note where a folder of masks fits no photo."""
+    stems = {_stem(path, photos_at) for path in files}
+    if given not in (None, True):
+        folder = _existing_folder(Path(given))
+        masks = {_stem(path, folder): path for path in list_photos(folder)}
+        if not stems & masks.keys():
+            raise CollectionError(
+                f"{folder}: none of {counted(len(masks), 'mask')} has the name of a photo in {photos_at}; "
+                "the mask of a/b.jpg is a/b.png"
+            )
+        return masks, []
+    notes = []
+    for folder in (photos_at / "masks", photos_at.absolute().parent / "masks"):
+        if folder.is_dir() and folder.resolve() != photos_at.resolve():
+            masks = {_stem(path, folder): path for path in list_photos(folder)}
+            if stems & masks.keys():
+                return masks, []
+            if folder.parent == photos_at:
+                notes.append("masks/ is not used: no mask has the name of a photo (that of a/b.jpg is a/b.png)")
+    return {}, notes
+
+
+def _stem(path: Path, root: Path) -> Path:
+    return path.relative_to(root).with_suffix("")
+
+
+def _records(
+    root: Path, files: list[Path], masks: dict[Path, Path], alpha: bool
+) -> tuple[list[Record], list[tuple[str, str]]]:
+    """A record for each photo whose header is sound; (path, reason) for each other."""
+    records, skipped = [], []
+    for path, header in zip(files, check_headers(files), strict=True):
+        if isinstance(header, BadPhoto):
+            skipped.append((str(path), header.reason))
+            continue
+        mask = masks.get(_stem(path, root)) or (path if alpha and header.alpha else None)
+        records.append(Record(path.relative_to(root).as_posix(), path, mask))
+    return records, skipped
+
+
+def check_headers(files: Iterable[Path]) -> list[Header | BadPhoto]:
+    """The header of each photo, or why it cannot be used (also: too small to have parts)."""
+
+    def check(path: Path) -> Header | BadPhoto:
+        try:
+            header = peek(path)
+        except BadPhoto as error:
+            return error
+        if min(header.size) < SMALLEST_SIDE:
+            width, height = header.size
+            return BadPhoto(path, f"{width}x{height} pixels, too small to have parts")
+        return header
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(check, files))
+
+
+def _nothing_in(root: Path, skipped: list[tuple[str, str]]) -> str:
+    if skipped:
+        return f"{root}: no usable photo, {counted(len(skipped), 'file')} skipped: {listed(skipped)}"
+    inside = sorted(path.name + "/" * path.is_dir() for path in root.iterdir())
+    seen = ", ".join(inside[:3]) + (f" and {len(inside) - 3} more" if len(inside) > 3 else "")
+    kinds = " ".join(sorted(suffix[1:] for suffix in PHOTO_SUFFIXES))
+    return f"{root}: no photo in it or below ({'it holds ' + seen if seen else 'it is empty'}); read are {kinds}"

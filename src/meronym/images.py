@@ -1,0 +1,336 @@
+"""Open any photo safely, list a folder of photos, cut windows out of photos and masks.
+
+Only NumPy and Pillow are needed here. Every function that reads a file raises `BadPhoto`, one clear line that
+names the file, whatever is wrong with it; nothing here lets a decoder's own exception through.
+"""
+
+import hashlib
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # the hard limit stays: see open_photo
+
+PHOTO_SUFFIXES = frozenset(
+    ".jpg .jpeg .jfif .png .webp .bmp .gif .tif .tiff .avif .ppm .pgm .heic .heif".split()
+)
+Window = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in photo pixels; it may lie partly, or wholly, outside the photo."""
+
+FILL = (124, 116, 104)
+"""The mean colour of ImageNet: what a crop shows outside the photo."""
+
+
+class BadPhoto(ValueError):
+    """A photo, or its mask, that cannot be used.
+
+    Attributes:
+        path: the file, as it was given.
+        reason: why, in a few words, without the file's name ("empty file", "truncated", ...).
+    """
+
+    def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
+        super().__init__(str(path), reason)
+        self.path = str(path)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class Header(NamedTuple):
+    """What the first bytes of a photo tell: its size (width, height, as stored) and if it may be transparent."""
+
+    size: tuple[int, int]
+    alpha: bool
+
+
+def list_photos(folder: str | os.PathLike[str]) -> list[Path]:
+    """All files below `folder` with a photo's suffix, in natural order (bird2 before bird10).
+
+    Hidden files and folders (and `__MACOSX`) are left out, links to folders are followed once.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        NotADirectoryError: it is a file.
+    """
+    root = Path(folder)
+    if not root.exists():
+        raise FileNotFoundError(f"{root}: no such folder")
+    if not root.is_dir():
+        raise NotADirectoryError(f"{root}: a file, where a folder of photos is expected")
+    found: list[Path] = []
+    seen: set[str] = set()
+    for parent, folders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        found += [
+            Path(parent, name)
+            for name in files
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES
+        ]
+    return sorted(found, key=lambda path: natural_key(path.relative_to(root).as_posix()))
+
+
+def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:
+    """A sort key that counts: "a2" < "a10", and upper and lower case lie together."""
+    pieces = re.split(r"([0-9]+)", text.casefold())
+    return [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in pieces if piece], text
+
+
+def peek(path: str | os.PathLike[str]) -> Header:
+    """The header of a photo, without decoding it: cheap enough to run over a whole folder.
+
+    Raises:
+        BadPhoto: missing, empty, not a picture, or too many pixels. Damage further in shows in `open_photo` only.
+    """
+    with _open(path) as image:
+        return Header(image.size, _has_alpha(image))
+
+
+def open_photo(path: str | os.PathLike[str]) -> Image.Image:
+    """A photo as RGB, upright as its EXIF data says.
+
+    Any mode is taken: grey, 16-bit, palette, CMYK; what is transparent is shown on white; of an animation the first
+    frame.
+
+    Raises:
+        BadPhoto: missing, empty, truncated, not a picture, or more pixels than twice `PIL.Image.MAX_IMAGE_PIXELS`.
+    """
+    with _open(path) as image:
+        return _decode(path, image, _to_rgb)
+
+
+def open_alpha(path: str | os.PathLike[str]) -> np.ndarray | None:
+    """The object as a photo's own alpha channel shows it: bool (H, W), upright; None if all is opaque.
+
+    Raises:
+        BadPhoto: as in `open_photo`.
+    """
+    with _open(path) as image:
+        if not _has_alpha(image):
+            return None
+        alpha = np.asarray(_decode(path, image, lambda im: im.convert("RGBA").getchannel("A")))
+    return None if alpha.min() == 255 else alpha > 127
+
+
+def open_mask(path: str | os.PathLike[str]) -> np.ndarray:
+    """A foreground mask: bool (H, W), upright.
+
+    In a grey, colour or 16-bit picture the object is what is brighter than half; in a palette picture, or one that
+    holds nothing above 1, it is what is not zero.
+
+    Raises:
+        BadPhoto: as in `open_photo`.
+    """
+    with _open(path) as image:
+        if image.mode in ("1", "P"):
+            return np.asarray(_decode(path, image, lambda im: im)) != 0
+        rgb = np.asarray(_decode(path, image, lambda im: _to_rgb(im, paper=(0, 0, 0)).convert("L")))
+    return rgb > (127 if rgb.max(initial=0) > 1 else 0)
+
+
+def open_labels(path: str | os.PathLike[str]) -> np.ndarray:
+    """A label map, one index a pixel (a palette, 1-bit, 8-bit or 16-bit grey PNG): uint8 (H, W), upright.
+
+    Raises:
+        BadPhoto: as in `open_photo`; or it is a colour picture, or holds an index above 255.
+    """
+    with _open(path) as image:
+        if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
+            raise BadPhoto(path, f"a {image.mode} picture, not a label map; save it as PNG with one index a pixel")
+        labels = np.asarray(_decode(path, image, lambda im: im))
+    if labels.size and (labels.max() > 255 or labels.min() < 0):
+        raise BadPhoto(path, f"labels from {labels.min()} to {labels.max()}; a label map holds 0 to 255")
+    return labels.astype(np.uint8)
+
+
+def content_hash(path: str | os.PathLike[str]) -> str:
+    """The BLAKE2b hash (16 bytes, in hex) of a file's bytes. Raises `BadPhoto` if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        raise BadPhoto(path, _why_unreadable(Path(path), error)) from error
+
+
+def square_window(box: Window, pad: float = 0.0) -> Window:
+    """The smallest square centred on `box` that holds it, enlarged by `pad` times its side on each side."""
+    x0, y0, x1, y1 = box
+    half = max(x1 - x0, y1 - y0) * (0.5 + pad)
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    return (x - half, y - half, x + half, y + half)
+
+
+def crop_photo(
+    image: Image.Image, window: Window, size: tuple[int, int], fill: tuple[int, int, int] = FILL
+) -> Image.Image:
+    """The part of an RGB photo under `window`, resized with antialiasing to `size` (width, height).
+
+    Where the window lies outside the photo the crop shows `fill`.
+
+    Raises:
+        ValueError: a window without area, or with a coordinate that is not finite.
+    """
+    x0, y0, x1, y1 = _checked(window)
+    left, top = int(np.floor(x0)), int(np.floor(y0))
+    right, bottom = int(np.ceil(x1)), int(np.ceil(y1))
+    if left < 0 or top < 0 or right > image.width or bottom > image.height:
+        if right <= 0 or bottom <= 0 or left >= image.width or top >= image.height:
+            return Image.new("RGB", size, fill)
+        canvas = Image.new("RGB", (right - left, bottom - top), fill)
+        canvas.paste(image, (-left, -top))
+        image, (x0, y0, x1, y1) = canvas, (x0 - left, y0 - top, x1 - left, y1 - top)
+    return image.resize(size, Image.Resampling.BICUBIC, box=(x0, y0, x1, y1), reducing_gap=3.0)
+
+
+def crop_mask(mask: np.ndarray, window: Window, size: tuple[int, int]) -> np.ndarray:
+    """The part of a mask (H, W), bool or in [0, 1], under `window`: float32 (h, w) in [0, 1] for `size` (w, h).
+
+    Each value is the share of its cell that the mask covers (exact, also for cells that cut pixels); outside the
+    photo it is 0. Raises `ValueError` as `crop_photo` does.
+    """
+    x0, y0, x1, y1 = _checked(window)
+    width, height = size
+    rows, columns = _clip(y0, y1, mask.shape[0]), _clip(x0, x1, mask.shape[1])
+    part = mask[rows, columns].astype(np.float64)
+    part = _cell_means(part, np.linspace(y0, y1, height + 1) - rows.start)
+    part = _cell_means(part.T, np.linspace(x0, x1, width + 1) - columns.start).T
+    return np.clip(part, 0, 1).astype(np.float32)
+
+
+def crop_labels(labels: np.ndarray, window: Window, size: tuple[int, int]) -> np.ndarray:
+    """The part of a label map (H, W) under `window`, nearest: uint8 (h, w) for `size` (w, h); outside it is 0.
+
+    Raises `ValueError` as `crop_photo` does.
+    """
+    x0, y0, x1, y1 = _checked(window)
+    width, height = size
+    y = np.floor(y0 + (np.arange(height) + 0.5) * (y1 - y0) / height).astype(int)
+    x = np.floor(x0 + (np.arange(width) + 0.5) * (x1 - x0) / width).astype(int)
+    out = np.zeros((height, width), np.uint8)
+    inside_y = np.flatnonzero((y >= 0) & (y < labels.shape[0]))
+    inside_x = np.flatnonzero((x >= 0) & (x < labels.shape[1]))
+    out[np.ix_(inside_y, inside_x)] = labels[np.ix_(y[inside_y], x[inside_x])]
+    return out
+
+
+def _open(path: str | os.PathLike[str]) -> Image.Image:
+    try:
+        return Image.open(path)
+    except Exception as error:  # decoders raise nearly anything on a hostile file
+        raise BadPhoto(path, _why_unreadable(Path(path), error)) from error
+
+
+def _decode(path, image: Image.Image, convert) -> Image.Image:
+    """Load the pixels, convert them, turn them upright; any failure becomes a `BadPhoto`."""
+    try:
+        image.load()
+        picture = convert(image)
+        turn = _turn(image)
+        return picture if turn is None else picture.transpose(turn)
+    except Exception as error:  # as above
+        raise BadPhoto(path, _why_unreadable(Path(path), error)) from error
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """The transposition that EXIF asks for; damaged EXIF data asks for none."""
+    try:
+        orientation = image.getexif().get(0x0112)
+    except Exception:
+        return None
+    flips = Image.Transpose
+    return {
+        2: flips.FLIP_LEFT_RIGHT,
+        3: flips.ROTATE_180,
+        4: flips.FLIP_TOP_BOTTOM,
+        5: flips.TRANSPOSE,
+        6: flips.ROTATE_270,
+        7: flips.TRANSVERSE,
+        8: flips.ROTATE_90,
+    }.get(orientation)
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+
+
+def _to_rgb(image: Image.Image, paper: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
+    """Any mode to RGB: 16-bit and float scaled to 8 bits, transparency shown on `paper`."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(_to_eight_bits(np.asarray(image, np.float64))).convert("RGB")
+    if not _has_alpha(image):
+        return image.convert("RGB")
+    layer = image.convert("RGBA")
+    page = Image.new("RGBA", layer.size, (*paper, 255))
+    return Image.alpha_composite(page, layer).convert("RGB")
+
+
+def _to_eight_bits(values: np.ndarray) -> np.ndarray:
+    """Integers to 65535, floats to 1, or values that are 8-bit already; anything else is spread over its range."""
+    values = np.nan_to_num(values)
+    low, high = float(values.min(initial=0)), float(values.max(initial=0))
+    if low < 0 or high > 65535:
+        scale, low = 255 / max(high - low, 1e-12), low
+    else:
+        scale, low = (255 if high <= 1 else 1 if high <= 255 else 255 / 65535), 0.0
+    return np.round((values - low) * scale).clip(0, 255).astype(np.uint8)
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+        return f"more than {limit} megapixels; make it smaller"
+    if isinstance(error, MemoryError):
+        return "too large for this machine's memory; make it smaller"
+    if not path.exists():
+        return "no such file"
+    if path.is_dir():
+        return "a folder, not a photo"
+    if isinstance(error, PermissionError):
+        return "may not be read; check its permissions"
+    if path.stat().st_size == 0:
+        return "empty file"
+    if isinstance(error, Image.UnidentifiedImageError):
+        heic = path.suffix.lower() in (".heic", ".heif")
+        return "HEIC is not read; convert it to JPEG" if heic else "not a picture"
+    kind = "truncated" if "truncat" in str(error).lower() else "damaged"
+    return f"{kind} ({_first_line(error)}); save or download it again"
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:100] if lines else type(error).__name__
+
+
+def _checked(window: Window) -> Window:
+    x0, y0, x1, y1 = (float(value) for value in window)
+    if not (np.isfinite([x0, y0, x1, y1]).all() and x1 > x0 and y1 > y0):
+        raise ValueError(f"window {window}: x0 < x1 and y0 < y1 are needed, all finite")
+    return x0, y0, x1, y1
+
+
+def _clip(start: float, stop: float, length: int) -> slice:
+    """The whole pixels that an interval touches, inside the photo."""
+    first = int(np.clip(np.floor(start), 0, length))
+    return slice(first, int(np.clip(np.ceil(stop), first, length)))
+
+
+def _cell_means(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Means of rows over the cells between `edges` (in rows, fractions count, 0 outside): (H, W) -> (cells, W)."""
+    length = values.shape[0]
+    sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
+    at = np.clip(edges, 0, length)
+    below = np.minimum(at.astype(int), max(length - 1, 0))
+    above = np.minimum(below + 1, length)
+    integral = sums[below] + (at - below)[:, None] * (sums[above] - sums[below])
+    return np.diff(integral, axis=0) / np.diff(edges)[:, None]

@@ -1,0 +1,70 @@
+"""Fixtures for every test: the real data next to the checkout, and a folder of hostile photos."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data and weights: MERONYM_SHARED, or `shared/` in or next to the checkout."""
+    here = Path(__file__).resolve().parents[1]
+    given = os.environ.get("MERONYM_SHARED")
+    places = [Path(given)] if given else [here / "shared", here.parent / "shared"]
+    for place in places:
+        if (place / "data").is_dir():
+            return place
+    pytest.skip("no real data here: set MERONYM_SHARED to the folder that holds data/ and weights/")
+
+
+def picture(width: int = 48, height: int = 32, seed: int = 0) -> Image.Image:
+    """A small smooth RGB photo, the same for the same seed."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def _jpeg(image: Image.Image, **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=95, **options)
+    return buffer.getvalue()
+
+
+def _turned() -> bytes:
+    """A photo stored on its side, with the EXIF orientation that sets it upright again."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return _jpeg(picture().transpose(Image.Transpose.ROTATE_90), exif=exif)
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """A folder of photos as users really have them: `good/` can all be opened, `bad/` cannot."""
+    root = tmp_path / "hostile"
+    good, bad = root / "good", root / "bad"
+    good.mkdir(parents=True)
+    bad.mkdir()
+    photo = picture()
+    photo.save(good / "plain.png")
+    photo.convert("L").save(good / "grey.PNG")
+    photo.convert("P").save(good / "palette.gif")
+    photo.convert("1").save(good / "onebit.png")
+    photo.convert("CMYK").save(good / "cmyk.jpg")
+    photo.convert("LA").save(good / "greyalpha.png")
+    (good / "turned.jpg").write_bytes(_turned())
+    (good / "jpeg named.png").write_bytes(_jpeg(photo))
+    deep = (np.asarray(photo.convert("L")).astype(np.uint16)) * 257
+    Image.fromarray(deep).save(good / "sixteen.png")
+    Image.fromarray(deep.astype(np.float32) / 65535).save(good / "float.tif")
+    cut_out = photo.copy()
+    cut_out.putalpha(Image.fromarray(np.tile(np.uint8([0, 255]).repeat(24), (32, 1))))
+    cut_out.save(good / "alpha.png")
+    (bad / "empty.jpg").write_bytes(b"")
+    (bad / "text.jpg").write_text("<html>404 not found</html>")
+    (bad / "truncated.jpg").write_bytes(_jpeg(photo)[:-400])
+    (good / "plain.png").read_bytes()
+    (bad / "truncated.png").write_bytes((good / "plain.png").read_bytes()[:-300])
+    return root
