@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # the hard limit stays: see open_photo
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # the hard limit stays
 
 PHOTO_SUFFIXES = frozenset(
-    ".jpg .jpeg .jfif .png .webp .bmp .gif .tif .tiff .avif .ppm .pgm .heic .heif".split()
+    (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".ppm", ".pgm")
+    + (".heic", ".heif")  # not read, but a photo to its owner: it is to be named among what was skipped
 )
 Window = tuple[float, float, float, float]
 """x0, y0, x1, y1 in photo pixels; it may lie partly, or wholly, outside the photo."""
@@ -44,7 +45,7 @@ class BadPhoto(ValueError):
 
 
 class Header(NamedTuple):
-    """What the first bytes of a photo tell: its size (width, height, as stored) and if it may be transparent."""
+    """What a photo's header tells: its size (width, height, as stored) and if it may be transparent."""
 
     size: tuple[int, int]
     alpha: bool
@@ -91,7 +92,8 @@ def peek(path: str | os.PathLike[str]) -> Header:
     """The header of a photo, without decoding it: cheap enough to run over a whole folder.
 
     Raises:
-        BadPhoto: missing, empty, not a picture, or too many pixels. Damage further in shows in `open_photo` only.
+        BadPhoto: missing, empty, not a picture, or too many pixels. Damage further in shows in `open_photo`
+            only.
     """
     with _open(path) as image:
         return Header(image.size, _has_alpha(image))
@@ -100,11 +102,12 @@ def peek(path: str | os.PathLike[str]) -> Header:
 def open_photo(path: str | os.PathLike[str]) -> Image.Image:
     """A photo as RGB, upright as its EXIF data says.
 
-    Any mode is taken: grey, 16-bit, palette, CMYK; what is transparent is shown on white; of an animation the first
-    frame.
+    Any mode is taken: grey, 16-bit, palette, CMYK; what is transparent is shown on white; of an animation the
+    first frame.
 
     Raises:
-        BadPhoto: missing, empty, truncated, not a picture, or more pixels than twice `PIL.Image.MAX_IMAGE_PIXELS`.
+        BadPhoto: missing, empty, truncated, not a picture, or more pixels than twice
+            `PIL.Image.MAX_IMAGE_PIXELS`.
     """
     with _open(path) as image:
         return _decode(path, image, _to_rgb)
@@ -126,8 +129,8 @@ def open_alpha(path: str | os.PathLike[str]) -> np.ndarray | None:
 def open_mask(path: str | os.PathLike[str]) -> np.ndarray:
     """A foreground mask: bool (H, W), upright.
 
-    In a grey, colour or 16-bit picture the object is what is brighter than half; in a palette picture, or one that
-    holds nothing above 1, it is what is not zero.
+    In a grey, colour or 16-bit picture the object is what is brighter than half; in a palette picture, or one
+    that holds nothing above 1, it is what is not zero.
 
     Raises:
         BadPhoto: as in `open_photo`.
@@ -147,7 +150,7 @@ def open_labels(path: str | os.PathLike[str]) -> np.ndarray:
     """
     with _open(path) as image:
         if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
-            raise BadPhoto(path, f"a {image.mode} picture, not a label map; save it as PNG with one index a pixel")
+            raise BadPhoto(path, f"a {image.mode} picture; a label map is a PNG with one index a pixel")
         labels = np.asarray(_decode(path, image, lambda im: im))
     if labels.size and (labels.max() > 255 or labels.min() < 0):
         raise BadPhoto(path, f"labels from {labels.min()} to {labels.max()}; a label map holds 0 to 255")
@@ -194,10 +197,10 @@ def crop_photo(
 
 
 def crop_mask(mask: np.ndarray, window: Window, size: tuple[int, int]) -> np.ndarray:
-    """The part of a mask (H, W), bool or in [0, 1], under `window`: float32 (h, w) in [0, 1] for `size` (w, h).
+    """The part of a mask (H, W), bool or in [0, 1], under `window`: float32 (h, w) for `size` (w, h).
 
-    Each value is the share of its cell that the mask covers (exact, also for cells that cut pixels); outside the
-    photo it is 0. Raises `ValueError` as `crop_photo` does.
+    Each value is the share of its cell that the mask covers (exact, also for cells that cut pixels); outside
+    the photo it is 0. Raises `ValueError` as `crop_photo` does.
     """
     x0, y0, x1, y1 = _checked(window)
     width, height = size
@@ -209,7 +212,7 @@ def crop_mask(mask: np.ndarray, window: Window, size: tuple[int, int]) -> np.nda
 
 
 def crop_labels(labels: np.ndarray, window: Window, size: tuple[int, int]) -> np.ndarray:
-    """The part of a label map (H, W) under `window`, nearest: uint8 (h, w) for `size` (w, h); outside it is 0.
+    """The part of a label map (H, W) under `window`, nearest, 0 outside: uint8 (h, w) for `size` (w, h).
 
     Raises `ValueError` as `crop_photo` does.
     """
@@ -276,7 +279,7 @@ def _to_rgb(image: Image.Image, paper: tuple[int, int, int] = (255, 255, 255)) -
 
 
 def _to_eight_bits(values: np.ndarray) -> np.ndarray:
-    """Integers to 65535, floats to 1, or values that are 8-bit already; anything else is spread over its range."""
+    """Integers to 65535, floats to 1, or values that are 8-bit already; others are spread out."""
     values = np.nan_to_num(values)
     low, high = float(values.min(initial=0)), float(values.max(initial=0))
     if low < 0 or high > 65535:
@@ -326,7 +329,7 @@ def _clip(start: float, stop: float, length: int) -> slice:
 
 
 def _cell_means(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Means of rows over the cells between `edges` (in rows, fractions count, 0 outside): (H, W) -> (cells, W)."""
+    """Means of rows over the cells between `edges` (in rows; 0 outside): (H, W) -> (cells, W)."""
     length = values.shape[0]
     sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
     at = np.clip(edges, 0, length)

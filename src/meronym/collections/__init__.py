@@ -24,17 +24,20 @@ def open_collection(source: str | Path, kind: str | None = None, **options: Any)
     """Open a collection of photos.
 
     Args:
-        source: a folder; or "toy", "toy:500" for drawn creatures with exact parts (a folder of that name is "./toy").
+        source: a folder; or "toy", "toy:500" for drawn creatures with exact parts (a folder of that name is
+            "./toy").
         kind: a name in `COLLECTIONS`; found out from what lies at `source` by default.
-        options: what that kind takes (`classes="001"` for cub, `masks="..."` for folder, `seed=0` for toy, ...).
+        options: what that kind takes (`classes="001"` for cub, `masks="..."` for folder, `seed=0` for toy,
+            ...).
 
     Raises:
         CollectionError: nothing there, an unknown kind or option, or a layout that does not fit.
     """
     if kind is None:
-        kind = next((name for name, adapter in COLLECTIONS.items() if adapter.found_at(Path(source))), "folder")
+        kind = next((name for name, known in COLLECTIONS.items() if known.found_at(Path(source))), "folder")
     if kind not in COLLECTIONS:
-        raise CollectionError(f"kind {kind!r}: known are {', '.join(COLLECTIONS)}{_nearest(kind, COLLECTIONS)}")
+        known = ", ".join(COLLECTIONS)
+        raise CollectionError(f"kind {kind!r}: known are {known}{_nearest(kind, COLLECTIONS)}")
     adapter = COLLECTIONS[kind]
     valid = list(inspect.signature(adapter).parameters)[1:]
     for option in options:

@@ -1,4 +1,4 @@
-"""The two nouns of data: `Sample`, one photo with what is known of it, and `Collection`, a sequence of samples."""
+"""The nouns of data: `Sample`, one photo with what is known of it; `Collection`, a sequence of them."""
 
 import copy
 import hashlib
@@ -53,8 +53,8 @@ class Sample:
 class Record:
     """What a collection holds in memory of one sample: names, never pixels.
 
-    `mask` is the file the mask comes from: the photo itself where that has an alpha channel. `split` is None for a
-    sample that belongs to every split. `row` is whatever else the adapter needs to find the annotation.
+    `mask` is the file the mask comes from: the photo itself where that has an alpha channel. `split` is None
+    for a sample that belongs to every split. `row` is whatever else the adapter needs to find the annotation.
     """
 
     id: str
@@ -69,9 +69,9 @@ class Record:
 class Collection(Sequence[Sample], ABC):
     """Photos of one category and whatever annotation exists: a light, picklable sequence of `Sample`.
 
-    A photo is read when it is asked for; one that turns out to be broken raises `BadPhoto`. Photos that could be
-    told to be unusable on opening are not in the sequence but in `skipped`. An adapter calls `__init__` with its
-    records and says how a record is read.
+    A photo is read when it is asked for; one that turns out to be broken raises `BadPhoto`. Photos that could
+    be told to be unusable on opening are not in the sequence but in `skipped`. An adapter calls `__init__`
+    with its records and says how a record is read.
 
     Attributes:
         name: short name for tables and folders.
@@ -161,12 +161,12 @@ class Collection(Sequence[Sample], ABC):
 
 
 def counted(number: int, noun: str) -> str:
-    """"1 photo", "1,243 photos"."""
+    """A number with its noun: "1 photo", "1,243 photos"."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def listed(skipped: Sequence[tuple[str, str]], most: int = 3) -> str:
-    """"a.jpg (empty file), b.jpg (not a picture) and 4 more"."""
+    """The first few: "a.jpg (empty file), b.jpg (not a picture) and 4 more"."""
     shown = ", ".join(f"{os.path.basename(path)} ({reason})" for path, reason in skipped[:most])
     return shown + (f" and {len(skipped) - most:,} more" if len(skipped) > most else "")
 
@@ -220,7 +220,7 @@ def box_of(mask: np.ndarray) -> Window | None:
 
 
 def read_index(path: Path) -> list[list[str]]:
-    """A text file of space-separated fields, split into lines; raises `CollectionError` if it cannot be read."""
+    """The fields of each line of a text file; raises `CollectionError` if it cannot be read."""
     try:
         return [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:

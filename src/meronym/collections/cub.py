@@ -1,8 +1,8 @@
 """CUB-200-2011: birds with a box, 15 keypoints and a species each; masks where `segmentations/` is there.
 
-Source: Wah, Branson, Welinder, Perona, Belongie, "The Caltech-UCSD Birds-200-2011 Dataset", 2011, in its official
-layout. Index files that hold only some of the photos are fine. The official segmentations come as an archive of
-their own: they are found inside the data set's folder or next to it.
+Source: Wah, Branson, Welinder, Perona, Belongie, "The Caltech-UCSD Birds-200-2011 Dataset", 2011, in its
+    official layout. Index files that hold only some of the photos are fine. The official segmentations come
+    as an archive of their own: they are found inside the data set's folder or next to it.
 """
 
 from collections.abc import Iterable
@@ -29,7 +29,8 @@ class Cub(Collection):
 
     Args:
         source: the folder `CUB_200_2011`, or the one that holds it.
-        classes: numbers of the species to take ("001", "001,002,003", or a list of numbers); all of them by default.
+        classes: numbers of the species to take ("001", "001,002,003", or a list of numbers); all of them by
+            default.
 
     Raises:
         CollectionError: an index file is missing, or a class is not there.
@@ -39,7 +40,7 @@ class Cub(Collection):
         root = _root(Path(source))
         for name in (*INDEX_FILES, "parts/part_locs.txt", "parts/parts.txt", "classes.txt"):
             if not (root / name).is_file():
-                raise CollectionError(f"{root}: {name} is missing; CUB-200-2011 is expected in its official layout")
+                raise CollectionError(f"{root}: {name} is missing from CUB-200-2011's official layout")
         chosen = _class_numbers(classes)
         records, skipped, present = _records(root, chosen)
         if chosen and (absent := sorted(chosen - present)):
@@ -95,7 +96,7 @@ def _class_numbers(classes: str | int | Iterable[int | str] | None) -> set[int]:
     try:
         return {int(item) for item in (classes.split(",") if isinstance(classes, str) else classes)}
     except ValueError:
-        raise CollectionError(f"classes {classes!r}: numbers are expected, as in 001 or 001,002,003") from None
+        raise CollectionError(f"classes {classes!r}: numbers are expected, as in 001,002,003") from None
 
 
 def _records(root: Path, chosen: set[int]) -> tuple[list[Record], list[tuple[str, str]], set[int]]:
@@ -110,7 +111,7 @@ def _records(root: Path, chosen: set[int]) -> tuple[list[Record], list[tuple[str
             number, is_train = int(classes[image_id][0]), splits[image_id][0] == "1"
             x, y, width, height = map(float, boxes[image_id])
         except (KeyError, ValueError, IndexError):
-            raise CollectionError(f"{root}: photo {image_id} has no class, split or box in the index files") from None
+            raise CollectionError(f"{root}: photo {image_id} has no class, split or box") from None
         present.add(number)
         if chosen and number not in chosen:
             continue

@@ -1,8 +1,9 @@
 """A plain folder of photos, nested as you like.
 
-Masks are optional. They are looked for, in this order: where `masks=` says, in `PHOTOS/masks/`, in `masks/` next
-to the photo folder (each mask at the same relative path as its photo, any suffix), and in the photo's own alpha
-channel. A folder that holds `images/` (or `photos/`) and `masks/` side by side is taken as such a pair.
+Masks are optional. They are looked for, in this order: where `masks=` says, in `PHOTOS/masks/`, in `masks/`
+next to the photo folder (each mask at the same relative path as its photo, any suffix), and in the photo's
+own alpha channel. A folder that holds `images/` (or `photos/`) and `masks/` side by side is taken as such a
+pair.
 """
 
 from collections.abc import Iterable
@@ -69,7 +70,7 @@ def _existing_folder(root: Path) -> Path:
 
 
 def _similar(root: Path) -> str:
-    """", did you mean ...?" for a folder whose name is nearly right."""
+    """A question to ask for a folder whose name is nearly right."""
     from difflib import get_close_matches
 
     if not root.parent.is_dir():
@@ -108,7 +109,7 @@ def _find_masks(
             if stems & masks.keys():
                 return masks, []
             if folder.parent == photos_at:
-                notes.append("masks/ is not used: no mask has the name of a photo (that of a/b.jpg is a/b.png)")
+                notes.append("masks/ is not used: none in it has a photo's name (that of a/b.jpg is a/b.png)")
     return {}, notes
 
 
@@ -153,4 +154,5 @@ def _nothing_in(root: Path, skipped: list[tuple[str, str]]) -> str:
     inside = sorted(path.name + "/" * path.is_dir() for path in root.iterdir())
     seen = ", ".join(inside[:3]) + (f" and {len(inside) - 3} more" if len(inside) > 3 else "")
     kinds = " ".join(sorted(suffix[1:] for suffix in PHOTO_SUFFIXES))
-    return f"{root}: no photo in it or below ({'it holds ' + seen if seen else 'it is empty'}); read are {kinds}"
+    held = f"it holds {seen}" if seen else "it is empty"
+    return f"{root}: no photo in it or below ({held}); read are {kinds}"
