@@ -11,8 +11,10 @@ from typing import Any
 from meronym.collections.base import Collection, CollectionError, CollectionNotFound, Sample
 from meronym.collections.cub import Cub
 from meronym.collections.folder import Folder
+from meronym.collections.toy import Toy
 
 COLLECTIONS: dict[str, type[Collection]] = {
+    "toy": Toy,
     "cub": Cub,
     "folder": Folder,  # takes any folder: last
 }
