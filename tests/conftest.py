@@ -65,6 +65,5 @@ def hostile(tmp_path: Path) -> Path:
     (bad / "empty.jpg").write_bytes(b"")
     (bad / "text.jpg").write_text("<html>404 not found</html>")
     (bad / "truncated.jpg").write_bytes(_jpeg(photo)[:-400])
-    (good / "plain.png").read_bytes()
     (bad / "truncated.png").write_bytes((good / "plain.png").read_bytes()[:-300])
     return root

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -234,7 +235,9 @@ def _open(path: str | os.PathLike[str]) -> Image.Image:
         raise BadPhoto(path, _why_unreadable(Path(path), error)) from error
 
 
-def _decode(path, image: Image.Image, convert) -> Image.Image:
+def _decode(
+    path: str | os.PathLike[str], image: Image.Image, convert: Callable[[Image.Image], Image.Image]
+) -> Image.Image:
     """Load the pixels, convert them, turn them upright; any failure becomes a `BadPhoto`."""
     try:
         image.load()

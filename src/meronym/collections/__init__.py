@@ -10,12 +10,18 @@ from typing import Any
 
 from meronym.collections.base import Collection, CollectionError, CollectionNotFound, Sample
 from meronym.collections.cub import Cub
+from meronym.collections.deepfashion import DeepFashion
 from meronym.collections.folder import Folder
+from meronym.collections.label_maps import LabelMaps
+from meronym.collections.pascal_part import PascalPart
 from meronym.collections.toy import Toy
 
 COLLECTIONS: dict[str, type[Collection]] = {
     "toy": Toy,
     "cub": Cub,
+    "deepfashion": DeepFashion,
+    "pascal_part": PascalPart,
+    "label_maps": LabelMaps,
     "folder": Folder,  # takes any folder: last
 }
 

@@ -71,7 +71,8 @@ class Collection(Sequence[Sample], ABC):
 
     A photo is read when it is asked for; one that turns out to be broken raises `BadPhoto`. Photos that could
     be told to be unusable on opening are not in the sequence but in `skipped`. An adapter calls `__init__`
-    with its records and says how a record is read.
+    with its records and says how a record is read;
+    `all_masked` is for samples whose masks come from no file, `noun` for samples that are less than a photo.
 
     Attributes:
         name: short name for tables and folders.
@@ -89,12 +90,16 @@ class Collection(Sequence[Sample], ABC):
         splits: tuple[str, ...] = ("train", "test"),
         skipped: Iterable[tuple[str, str]] = (),
         notes: Iterable[str] = (),
+        all_masked: bool = False,
+        noun: str = "photo",
     ) -> None:
         self.name = name
         self.origin = origin
         self.splits = splits
         self.skipped = list(skipped)
         self.notes = list(notes)
+        self.all_masked = all_masked
+        self.noun = noun
         self.keypoint_names: tuple[str, ...] = ()
         self.part_names: tuple[str, ...] = ()
         self.category_names: tuple[str, ...] = ()
@@ -148,16 +153,19 @@ class Collection(Sequence[Sample], ABC):
 
     def summary(self) -> str:
         """One line: how many photos, how many with masks, what was skipped and why."""
-        masks = sum(record.mask is not None and record.mask != record.photo for record in self.records)
-        alphas = sum(record.mask is not None and record.mask == record.photo for record in self.records)
+        sources = [(record.mask, record.photo) for record in self.records if record.mask is not None]
+        alphas = sum(mask == photo for mask, photo in sources)
+        masks = len(self) if self.all_masked else len(sources) - alphas
         held = [f"{masks:,} with masks"] * bool(masks) + [f"{alphas:,} with an alpha channel"] * bool(alphas)
-        line = f"found {counted(len(self), 'photo')} ({', '.join(held) or 'none with a mask'}) {self.origin}"
+        line = (
+            f"found {counted(len(self), self.noun)} ({', '.join(held) or 'none with a mask'}) {self.origin}"
+        )
         if self.skipped:
             line += f", skipped {len(self.skipped):,}: {listed(self.skipped)}"
         return "; ".join([line, *self.notes])
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}: {counted(len(self), 'photo')} {self.origin}>"
+        return f"<{type(self).__name__} {self.name}: {counted(len(self), self.noun)} {self.origin}>"
 
 
 def counted(number: int, noun: str) -> str:

@@ -239,11 +239,8 @@ def _legs(rng: np.random.Generator, hip: np.ndarray, coat: Coat) -> tuple[list[S
         shapes.append(Shape(LEGS, _limb(hip + (0.09 * side, -0.1), knee, 2.0 * thick, 1.1 * thick), colour))
         shapes.append(Shape(LEGS, _limb(knee, ankle, 1.1 * thick, thick), colour))
         for toe in (-0.12, 0.42, 0.75):
-            shapes.append(
-                Shape(
-                    LEGS, _limb(ankle, ankle + 0.27 * _unit(toe * 1.1) * (1, 0.6), thick, 0.5 * thick), colour
-                )
-            )
+            tip = ankle + 0.27 * _unit(1.1 * toe) * (1, 0.6)
+            shapes.append(Shape(LEGS, _limb(ankle, tip, thick, 0.5 * thick), colour))
         shapes.append(Shape(LEGS, _limb(ankle, ankle + (-0.18, 0.06), thick, 0.5 * thick), colour))
     return shapes, knee
 

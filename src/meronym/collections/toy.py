@@ -38,7 +38,7 @@ class Toy(Collection):
             for part, count in (("train", train), ("test", test))
             for i in range(count)
         ]
-        super().__init__("toy", records, origin=f"drawn from seed {self.seed}")
+        super().__init__("toy", records, origin=f"drawn from seed {self.seed}", all_masked=True)
         self.part_names = PARTS
         self.keypoint_names = PARTS
 
