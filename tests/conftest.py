@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pictures import picture
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
@@ -19,12 +21,6 @@ def shared() -> Path:
         if (place / "data").is_dir():
             return place
     pytest.skip("no real data here: set MERONYM_SHARED to the folder that holds data/ and weights/")
-
-
-def picture(width: int = 48, height: int = 32, seed: int = 0) -> Image.Image:
-    """A small smooth RGB photo, the same for the same seed."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), dtype=np.uint8)
-    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def _jpeg(image: Image.Image, **options) -> bytes:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import picture
 from meronym import images
 from meronym.images import BadPhoto
+from pictures import picture
 
 
 def test_every_good_photo_opens_upright_as_rgb(hostile):

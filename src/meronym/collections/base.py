@@ -157,9 +157,8 @@ class Collection(Sequence[Sample], ABC):
         alphas = sum(mask == photo for mask, photo in sources)
         masks = len(self) if self.all_masked else len(sources) - alphas
         held = [f"{masks:,} with masks"] * bool(masks) + [f"{alphas:,} with an alpha channel"] * bool(alphas)
-        line = (
-            f"found {counted(len(self), self.noun)} ({', '.join(held) or 'none with a mask'}) {self.origin}"
-        )
+        total = counted(len(self), self.noun)
+        line = f"found {total} ({', '.join(held) or 'none with a mask'}) {self.origin}"
         if self.skipped:
             line += f", skipped {len(self.skipped):,}: {listed(self.skipped)}"
         return "; ".join([line, *self.notes])

@@ -86,7 +86,7 @@ class PascalPart(Collection):
         notes = [f"{counted(small, 'object')} too small"] * bool(small)
         origin = f"in {root.name or root}/"
         name = f"pascal-{category}"
-        super().__init__(name, records, origin=origin, skipped=skipped, notes=notes, noun=category)
+        super().__init__(name, records, origin=origin, skipped=skipped, notes=notes, noun="object")
         self.part_names = tuple(sorted(names))
 
     @staticmethod
@@ -151,9 +151,7 @@ def _listed(lists: Path | None, annotations: Path, category: str) -> Iterator[tu
         path = lists / f"{category}_{suffix}.txt"
         if not path.is_file():
             known = sorted(file.name[: -len("_train.txt")] for file in lists.glob("*_train.txt"))
-            raise CollectionError(
-                f"category {category!r}: no {path.name} in {lists}; known are {', '.join(known)}"
-            )
+            raise CollectionError(f"category {category!r}: not in {lists}; known are {', '.join(known)}")
         for line in path.read_text().splitlines():
             image_id, shown = (line.split() + ["1"])[:2]
             if shown != "-1" and (annotations / f"{image_id}.mat").is_file():
@@ -198,6 +196,6 @@ def _only_category(root: Path, annotations: Path) -> str:
 
 def _none_of(root: Path, annotations: Path, category: str, small: int) -> str:
     if small:
-        return f"{root}: {counted(small, category)} found, all too small; lower smallest_train, smallest_test"
+        return f"{root}: {counted(small, 'object')} found, all too small; lower smallest_train, smallest_test"
     kinds = ", ".join(f"{name} ({count})" for name, count in _counts(annotations).most_common())
     return f"{root}: no {category} with parts and a photo; there are {kinds or 'none of any class'}"

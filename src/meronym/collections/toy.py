@@ -58,7 +58,7 @@ class Toy(Collection):
 
 
 def _count(source: str) -> int:
-    word, _, number = source.partition(":")
-    if word != "toy" or (number and not (number.isdecimal() and int(number))):
+    word, colon, number = source.partition(":")
+    if word != "toy" or (colon and not (number.isdecimal() and int(number))):
         raise CollectionError(f"{source!r}: toy, or toy:200 for 200 creatures to train on, is expected")
     return int(number) if number else 200
