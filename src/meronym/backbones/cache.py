@@ -99,20 +99,24 @@ def cached_features(
     is called as photos are done. Jobs of the same key are computed once.
     """
     room = cache.room(backbone.fingerprint)
-    skipped = {} if skipped is None else skipped
+    bad: dict[int, str] = {}
     missing: dict[str, list[int]] = {}
     for index, job in enumerate(jobs):
         if job.key in missing or not room.has(job.key):
             missing.setdefault(job.key, []).append(index)
     done = len(jobs) - sum(map(len, missing.values()))
     _tell(progress, done, len(jobs))
-    for batch in _batches([(rows, jobs[rows[0]]) for rows in missing.values()], batch_size, workers, skipped):
+    for batch in _batches([(rows, jobs[rows[0]]) for rows in missing.values()], batch_size, workers, bad):
         maps = features(backbone, [photo for _, _, photo in batch]).cpu().numpy()
         for (_, job, _), array in zip(batch, maps, strict=True):
             room.put(job.key, array)
         done += sum(len(rows) for rows, _, _ in batch)
-        _tell(progress, done + len(skipped), len(jobs))
-    return [None if index in skipped else room.path(job.key) for index, job in enumerate(jobs)]
+        _tell(progress, min(done + len(bad), len(jobs)), len(jobs))
+    if bad:
+        _tell(progress, len(jobs), len(jobs))
+    if skipped is not None:
+        skipped.update(bad)
+    return [None if index in bad else room.path(job.key) for index, job in enumerate(jobs)]
 
 
 def _tell(progress: Callable[[int, int], None] | None, done: int, total: int) -> None:

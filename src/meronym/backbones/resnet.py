@@ -83,24 +83,31 @@ class Trunk(nn.Module):
 def resnet50_trunk(caffe: bool, output_stride: int = 8) -> Trunk:
     """A trainable ResNet-50 trunk for a segmenter, randomly initialised; fill it with `load_weights`.
 
-    `output_stride` 32, 16 or 8: the last zero, one or two strides become dilations (2, then 4) of every 3x3
-    convolution of their layer, as in DeepLab-v2 (Chen et al. 2017, arXiv:1606.00915). With `caffe` the
-    strides sit in the 1x1 convolutions and the pooling rounds up, so that 256 pixels give 33 cells at output
-    stride 8.
+    `output_stride` 32, 16 or 8: the last zero, one or two strides become dilations (2, then 4) of the 3x3
+    convolutions after them, as in DeepLab-v2 (Chen et al. 2017, arXiv:1606.00915), so that the trunk computes
+    what the undilated one does at more places. With `caffe` the strides sit in the 1x1 convolutions and the
+    pooling rounds up: 256 pixels give 33 cells at output stride 8.
     """
-    dilations = {32: {}, 16: {"layer4": 2}, 8: {"layer3": 2, "layer4": 4}}.get(output_stride)
-    if dilations is None:
+    dilated = {32: (), 16: ("layer4",), 8: ("layer3", "layer4")}.get(output_stride)
+    if dilated is None:
         raise ValueError(f"output_stride {output_stride} is not one of 8, 16, 32")
     network = resnet50_caffe() if caffe else resnet50()
     network.maxpool.ceil_mode = caffe
-    for layer, dilation in dilations.items():
-        for block in getattr(network, layer):
-            block.conv1.stride = (1, 1)
-            block.conv2.stride = (1, 1)
-            block.conv2.dilation = block.conv2.padding = (dilation, dilation)
-            if block.downsample is not None:
-                block.downsample[0].stride = (1, 1)
+    dilation = 1
+    for layer in dilated:
+        for place, block in enumerate(getattr(network, layer)):
+            before_stride = place == 0 and not caffe  # torchvision's first 3x3 is what was strided
+            _dilate(block, dilation if before_stride else 2 * dilation)
+        dilation *= 2
     return Trunk(network)
+
+
+def _dilate(block: nn.Module, dilation: int) -> None:
+    """Take the stride out of a bottleneck and space its 3x3 convolution by `dilation`."""
+    block.conv1.stride = block.conv2.stride = (1, 1)
+    block.conv2.dilation = block.conv2.padding = (dilation, dilation)
+    if block.downsample is not None:
+        block.downsample[0].stride = (1, 1)
 
 
 def load_weights(module: nn.Module, state: State, source: str = "the weights") -> None:

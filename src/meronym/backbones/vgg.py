@@ -29,7 +29,7 @@ class Tapped(nn.Module):
         self.prefix = prefix
         self.graph = create_feature_extractor(network, list(dict.fromkeys(nodes)))
 
-    def forward(self, images: Float[Tensor, "B C H W"]) -> list[Float[Tensor, "B D h w"]]:
+    def forward(self, images: Float[Tensor, "B C H W"]) -> list[Float[Tensor, "B _ _ _"]]:
         found = self.graph(images if self.prefix is None else self.prefix(images))
         return [found[node] for node in self.nodes]
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -70,7 +69,7 @@ def read_state(path: Path) -> State:
     them."""
     try:
         state = _read(path)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, OSError) as error:
+    except Exception as error:  # a damaged file can raise anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(f"{path}: cannot be read as weights ({reason})") from error
     state = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
@@ -84,7 +83,13 @@ def _read(path: Path) -> State:
         return load_file(path)
     if path.name.endswith(".ckpt"):
         return _read_arrays(path)
-    found = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = (
+            "not a file of torch, or it holds more than tensors and is not opened; convert it to .safetensors"
+        )
+        raise pickle.UnpicklingError(reason) from error
     for key in ("state_dict", "model", "teacher"):
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
@@ -193,10 +198,25 @@ def cached_on_disk(hub: str) -> Path | None:
     if hub.startswith("hf:"):
         from huggingface_hub import try_to_load_from_cache
 
-        found = try_to_load_from_cache(hub.removeprefix("hf:"), "model.safetensors")
+        found = try_to_load_from_cache(*_hf_parts(hub))
         return Path(found) if isinstance(found, str) else None
-    path = Path(torch.hub.get_dir()) / "checkpoints" / hub.rsplit("/", 1)[-1]
-    return path if path.is_file() else None
+    return _torch_hub_path(hub) if hub and _torch_hub_path(hub).is_file() else None
+
+
+def _hf_parts(hub: str) -> tuple[str, str]:
+    """Repository and file of `hf:owner/repo` or `hf:owner/repo#file`."""
+    repo, _, file = hub.removeprefix("hf:").partition("#")
+    return repo, file or "model.safetensors"
+
+
+def _torch_hub_path(url: str) -> Path:
+    """Where torch keeps the file of `url`; a name that says nothing gets its folder's name before it."""
+    folder, name = url.rsplit("/", 2)[-2:]
+    return (
+        Path(torch.hub.get_dir())
+        / "checkpoints"
+        / (f"{folder}-{name}" if name.startswith("checkpoint") else name)
+    )
 
 
 def reachable(hub: str) -> bool:
@@ -236,8 +256,8 @@ def _download(hub: str) -> Path:
     if hub.startswith("hf:"):
         from huggingface_hub import hf_hub_download
 
-        return Path(hf_hub_download(hub.removeprefix("hf:"), "model.safetensors", etag_timeout=HUB_SECONDS))
-    path = Path(torch.hub.get_dir()) / "checkpoints" / hub.rsplit("/", 1)[-1]
+        return Path(hf_hub_download(*_hf_parts(hub), etag_timeout=HUB_SECONDS))
+    path = _torch_hub_path(hub)
     path.parent.mkdir(parents=True, exist_ok=True)
     published = torch.hub.HASH_REGEX.search(path.name)
     torch.hub.download_url_to_file(hub, str(path), published.group(1) if published else None, progress=True)
