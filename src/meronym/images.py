@@ -263,7 +263,7 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
         6: flips.ROTATE_270,
         7: flips.TRANSVERSE,
         8: flips.ROTATE_90,
-    }.get(orientation)
+    }.get(orientation or 1)
 
 
 def _has_alpha(image: Image.Image) -> bool:

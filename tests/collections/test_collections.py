@@ -85,7 +85,7 @@ def test_fingerprints_differ_between_samples_and_not_between_calls(collection):
 
 def test_a_fingerprint_follows_photo_and_mask(collection):
     record = collection.records[0]
-    if record.photo is None:
+    if collection.name == "toy":
         pytest.skip("drawn, not read")
     before = collection.fingerprint(0)
     for path in {record.photo, record.mask}:

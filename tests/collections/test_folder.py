@@ -95,7 +95,8 @@ def test_what_cannot_be_used_is_skipped_and_named(birds, hostile):
         "thin.png": "400x7 pixels, too small to have parts",
     }
     assert collection.summary() == (
-        "found 5 photos (none with a mask) in birds/, skipped 4: dot.png (1x1 pixels, too small to have parts), "
+        "found 5 photos (none with a mask) in birds/, skipped 4: "
+        "dot.png (1x1 pixels, too small to have parts), "
         "empty.jpg (empty file), text.jpg (not a picture) and 1 more"
     )
     with pytest.raises(BadPhoto, match="truncated.jpg: truncated"):

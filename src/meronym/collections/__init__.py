@@ -46,7 +46,7 @@ def open_collection(source: str | Path, kind: str | None = None, **options: Any)
     if kind not in COLLECTIONS:
         known = ", ".join(COLLECTIONS)
         raise CollectionError(f"kind {kind!r}: known are {known}{_nearest(kind, COLLECTIONS)}")
-    adapter = COLLECTIONS[kind]
+    adapter: Any = COLLECTIONS[kind]
     valid = list(inspect.signature(adapter).parameters)[1:]
     for option in options:
         if option not in valid:

@@ -58,12 +58,18 @@ class Record:
     """
 
     id: str
-    photo: Path | None = None
+    photo: Path = Path()
     mask: Path | None = None
     box: Window | None = None
     category: int | None = None
     split: str | None = None
     row: Any = None
+
+    @property
+    def annotation(self) -> Path:
+        """The mask's file, where the adapter gives every record one."""
+        assert self.mask is not None
+        return self.mask
 
 
 class Collection(Sequence[Sample], ABC):
@@ -104,6 +110,11 @@ class Collection(Sequence[Sample], ABC):
         self.part_names: tuple[str, ...] = ()
         self.category_names: tuple[str, ...] = ()
         self.records = list(records)
+
+    @staticmethod
+    @abstractmethod
+    def found_at(path: Path) -> bool:
+        """If this adapter's layout lies at a path; for all but the plain folder, unmistakably."""
 
     @abstractmethod
     def read(self, record: Record) -> Sample:
@@ -191,7 +202,7 @@ def read_mask(record: Record, image: Image.Image) -> np.ndarray | None:
     Raises:
         BadPhoto: the mask cannot be read, has another size than the photo, or marks nothing.
     """
-    if record.mask is None or record.photo is None:
+    if record.mask is None:
         return None
     if record.mask == record.photo:
         mask = open_alpha(record.photo)

@@ -293,7 +293,7 @@ def _textured(
         field = np.sin(wave * 1.3 * (v + 0.1 * u)) + 0.6 * np.sin(9 * u + 4 * np.sin(wave * v)) - 0.3
     share = np.clip((field - 0.25) * 3, 0, 1) * coat.strength
     share = share * np.choose(labels, (0, 0.8, 0.0, 0, 1.0, 0, 0.7))
-    return out * (1 - share[..., None]) + np.float32(coat.mark) * share[..., None]
+    return out * (1 - share[..., None]) + np.array(coat.mark, np.float32) * share[..., None]
 
 
 def _finish(rng: np.random.Generator, colours: np.ndarray) -> np.ndarray:
@@ -345,4 +345,5 @@ def _smooth(points: list[tuple[float, float]], steps: int = 8) -> np.ndarray:
 
 
 def _shade(colour: Colour, by: float) -> Colour:
-    return tuple(int(min(255, channel * by)) for channel in colour)
+    red, green, blue = (int(min(255, channel * by)) for channel in colour)
+    return red, green, blue

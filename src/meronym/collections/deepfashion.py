@@ -83,8 +83,8 @@ class DeepFashion(Collection):
 
     def read(self, record: Record) -> Sample:
         image = open_photo(record.photo)
-        labels = same_size(_labels(np.asarray(open_photo(record.mask))), image, record.mask)
-        mask = not_empty(labels > 0, record.photo, f"its label map {record.mask.name}")
+        labels = same_size(_labels(np.asarray(open_photo(record.annotation))), image, record.annotation)
+        mask = not_empty(labels > 0, record.photo, f"its label map {record.annotation.name}")
         return Sample(record.id, image, mask, box_of(mask), None, labels)
 
     def key(self, record: Record) -> str:

@@ -93,7 +93,7 @@ def _find_masks(
 ) -> tuple[dict[Path, Path], list[str]]:
     """Relative stem -> mask file, and a note where a folder of masks fits no photo."""
     stems = {_stem(path, photos_at) for path in files}
-    if given not in (None, True):
+    if given is not None and not isinstance(given, bool):
         folder = _existing_folder(Path(given))
         masks = {_stem(path, folder): path for path in list_photos(folder)}
         if not stems & masks.keys():

@@ -71,12 +71,12 @@ class LabelMaps(Collection):
 
     def read(self, record: Record) -> Sample:
         image = open_photo(record.photo)
-        raw = same_size(open_labels(record.mask), image, record.mask)
+        raw = same_size(open_labels(record.annotation), image, record.annotation)
         labels = self.lookup[raw]
         if (labels == UNKNOWN).any():
             strange = ", ".join(str(label) for label in np.unique(raw[labels == UNKNOWN]))
-            raise BadPhoto(record.mask, f"label {strange} has no name; add it to labels.txt")
-        mask = not_empty(labels > 0, record.photo, f"its label map {record.mask.name}")
+            raise BadPhoto(record.annotation, f"label {strange} has no name; add it to labels.txt")
+        mask = not_empty(labels > 0, record.photo, f"its label map {record.annotation.name}")
         return Sample(record.id, image, mask, box_of(mask), None, labels if self.part_names else None)
 
     def key(self, record: Record) -> str:
@@ -133,7 +133,7 @@ def _found_labels(records: Iterable[Record]) -> dict[int, str]:
     seen: set[int] = set()
     for record in records:
         try:
-            seen.update(np.unique(open_labels(record.mask)).tolist())
+            seen.update(np.unique(open_labels(record.annotation)).tolist())
         except BadPhoto:
             continue  # it says so when it is read
     masks = len(seen - {0}) <= 1

@@ -100,8 +100,8 @@ class PascalPart(Collection):
 
     def read(self, record: Record) -> Sample:
         image = open_photo(record.photo)
-        thing = read_annotation(record.mask)[record.row]
-        same_size(thing.mask, image, record.mask)
+        thing = read_annotation(record.annotation)[record.row]
+        same_size(thing.mask, image, record.annotation)
         labels = np.zeros(thing.mask.shape, np.uint8)
         for name, mask in reversed(thing.parts):
             labels[mask > 0] = self.part_names.index(name) + 1

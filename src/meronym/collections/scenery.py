@@ -11,7 +11,8 @@ Colour = tuple[int, int, int]
 def tint(hue: float, saturation: float, value: float) -> Colour:
     """A colour from hue (any number, wraps at 1), saturation and value (clipped to 0..1)."""
     rgb = colorsys.hsv_to_rgb(hue % 1, min(max(saturation, 0), 1), min(max(value, 0), 1))
-    return tuple(int(255 * channel) for channel in rgb)
+    red, green, blue = (int(255 * channel) for channel in rgb)
+    return red, green, blue
 
 
 def backdrop(rng: np.random.Generator, side: int, ground: float) -> tuple[Image.Image, bool]:
@@ -108,11 +109,13 @@ def _branch(rng: np.random.Generator, brush: ImageDraw.ImageDraw, side: int, gro
     """A branch right across, just under the feet, with twigs and leaves."""
     x = np.linspace(-0.02, 1.02, 24) * side
     middle = ground + 0.004 * side * np.cumsum(rng.normal(0, 0.5, 24))
-    thick = np.linspace(*rng.permutation([0.008, 0.022]), 24) * side
+    left, right = rng.permutation([0.008, 0.022])
+    thick = np.linspace(left, right, 24) * side
     bark, leaf = tint(0.07, rng.uniform(0.2, 0.5), rng.uniform(0.25, 0.55)), rng.uniform(0.1, 0.45)
     for i in rng.integers(1, 23, 7):
-        tip = x[i] + rng.normal(0, 0.06) * side, middle[i] + rng.normal(0, 0.07) * side
-        brush.line([x[i], middle[i], *tip], fill=bark, width=max(2, side // 150))
+        root = float(x[i]), float(middle[i])
+        tip = root[0] + rng.normal(0, 0.06) * side, root[1] + rng.normal(0, 0.07) * side
+        brush.line([*root, *tip], fill=bark, width=max(2, side // 150))
         size = rng.uniform(0.012, 0.03) * side
         oval = [tip[0] - size, tip[1] - size / 2, tip[0] + size, tip[1] + size / 2]
         brush.ellipse(oval, fill=tint(leaf + rng.normal(0, 0.02), 0.6, rng.uniform(0.35, 0.75)))
