@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -54,8 +55,8 @@ class Entry:
     """What is needed to make a backbone: how to build it, fill it and describe it."""
 
     build: Callable[[], nn.Module]
-    tap: Callable[[nn.Module, Sequence[str]], nn.Module]
-    convert: Callable[[State, nn.Module], State]
+    tap: Callable[[Any, Sequence[str]], nn.Module]
+    convert: Callable[[State, Any], State]
     layers: tuple[str, ...]
     size: int
     hub: str
@@ -276,7 +277,8 @@ def _randomise(network: nn.Module) -> nn.Module:
         for module in network.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
             elif isinstance(module, nn.BatchNorm2d):
                 module.reset_parameters()
     return network

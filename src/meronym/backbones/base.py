@@ -27,6 +27,9 @@ class Backbone(nn.Module):
     divisible by.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         name: str,

@@ -6,10 +6,12 @@ two are two backbones. The networks are torchvision's with strides and dilations
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
 from torchvision import models
+from torchvision.models.resnet import Bottleneck
 
 from meronym.backbones.vgg import Tapped
 from meronym.backbones.weights import State, load_checked
@@ -18,12 +20,12 @@ LAYERS = ("layer1", "layer2", "layer3", "layer4")
 SWAV_DROPPED = ("projection_head.", "prototypes")
 
 
-def resnet50() -> nn.Module:
+def resnet50() -> models.ResNet:
     """torchvision's ResNet-50, randomly initialised."""
     return models.resnet50(weights=None)
 
 
-def resnet50_caffe() -> nn.Module:
+def resnet50_caffe() -> models.ResNet:
     """ResNet-50 with stride 2 in the first 1x1 convolution of a bottleneck, randomly initialised."""
     network = models.resnet50(weights=None)
     for block in _bottlenecks(network):
@@ -32,18 +34,18 @@ def resnet50_caffe() -> nn.Module:
     return network
 
 
-def resnet50_headless() -> nn.Module:
+def resnet50_headless() -> models.ResNet:
     """torchvision's ResNet-50 without its classifier, as self-supervised checkpoints are."""
     network = resnet50()
-    network.fc = nn.Identity()
+    network.fc = nn.Identity()  # type: ignore[assignment]
     return network
 
 
-def _bottlenecks(network: nn.Module) -> list[nn.Module]:
+def _bottlenecks(network: models.ResNet) -> list[Bottleneck]:
     return [block for layer in LAYERS for block in getattr(network, layer)]
 
 
-def tap(network: nn.Module, layers: Sequence[str]) -> nn.Module:
+def tap(network: models.ResNet, layers: Sequence[str]) -> nn.Module:
     """An extractor of `layers`; raises ValueError naming the valid ones."""
     unknown = [layer for layer in layers if layer not in LAYERS]
     if unknown:
@@ -51,7 +53,7 @@ def tap(network: nn.Module, layers: Sequence[str]) -> nn.Module:
     return Tapped(network, layers)
 
 
-def convert(state: State, network: nn.Module) -> State:
+def convert(state: State, network: models.ResNet) -> State:
     """torchvision's keys as they are; SwAV's (Caron et al. 2020, arXiv:2006.09882) without its projection
     head and
     prototypes; a classifier that this network has no place for is dropped."""
@@ -64,7 +66,7 @@ def convert(state: State, network: nn.Module) -> State:
 class Trunk(nn.Module):
     """ResNet-50 up to layer4: (B, 3, H, W), normalised, to (B, 2048, h, w)."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: models.ResNet) -> None:
         super().__init__()
         self.conv1, self.bn1, self.relu, self.maxpool = (
             network.conv1,
@@ -102,12 +104,13 @@ def resnet50_trunk(caffe: bool, output_stride: int = 8) -> Trunk:
     return Trunk(network)
 
 
-def _dilate(block: nn.Module, dilation: int) -> None:
+def _dilate(block: Bottleneck, dilation: int) -> None:
     """Take the stride out of a bottleneck and space its 3x3 convolution by `dilation`."""
     block.conv1.stride = block.conv2.stride = (1, 1)
     block.conv2.dilation = block.conv2.padding = (dilation, dilation)
-    if block.downsample is not None:
-        block.downsample[0].stride = (1, 1)
+    shortcut: Any = block.downsample
+    if shortcut is not None:
+        shortcut[0].stride = (1, 1)
 
 
 def load_weights(module: nn.Module, state: State, source: str = "the weights") -> None:

