@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from meronym.annotations import Item, write
 from meronym.annotations.colours import MAX_PARTS, palette
 from meronym.annotations.overlay import draw_overlay
 from meronym.annotations.png import save_index_png
@@ -170,7 +172,7 @@ class Parts:
 
     def relabel(
         self,
-        mapping: Mapping[int | str, int] | Sequence[int],
+        mapping: Mapping[Any, int] | Sequence[int],
         names: Sequence[str],
         colours: np.ndarray | None = None,
     ) -> "Parts":
@@ -217,6 +219,42 @@ class Parts:
         return self.relabel(mapping, new_names, self.colours[np.array(kept, dtype=int) - 1])
 
     # -- to take away --------------------------------------------------------------------------------------
+
+    def item(self) -> Item:
+        """These parts as an item for `meronym.annotations.write`; the photo's name is `id`, or "photo"."""
+        height, width = self.labels.shape
+        return Item(self.id or "photo", (height, width), self.labels, self.confidence, self.image)
+
+    def to(self, format: str, path: str | os.PathLike[str], **options: Any) -> Path:
+        """Writes these parts in a format of `meronym.annotations.FORMATS`; returns the path.
+
+        For many photos give the items of all to `meronym.annotations.write`, which makes one file of them.
+        """
+        return write(format, [self.item()], path, self.names, colours=self.colours, **options)
+
+    def to_coco(self, path: str | os.PathLike[str], polygons: bool = False) -> Path:
+        """Writes a COCO JSON, of run-length masks or of polygons; returns its path."""
+        return self.to("coco", path, polygons=polygons)
+
+    def to_yolo(self, folder: str | os.PathLike[str]) -> Path:
+        """Writes a YOLO-seg folder; returns its path."""
+        return self.to("yolo", folder)
+
+    def to_cvat(self, path: str | os.PathLike[str]) -> Path:
+        """Writes a zip for CVAT's import; returns its path."""
+        return self.to("cvat", path)
+
+    def to_label_studio(self, path: str | os.PathLike[str]) -> Path:
+        """Writes Label Studio tasks with brush pre-annotations; returns their path."""
+        return self.to("label_studio", path)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> Path:
+        """Writes `table()` as Parquet; returns its path."""
+        return self.to("parquet", path)
+
+    def to_png(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the label map as an index PNG: the same as `save`."""
+        return self.save(path)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the label map as an index PNG in the parts' colours, background black and transparent.

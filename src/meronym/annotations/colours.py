@@ -37,6 +37,11 @@ def palette(parts: int) -> np.ndarray:
     return np.concatenate(shades)[:parts]
 
 
+def hex_colour(colour: np.ndarray) -> str:
+    """A colour as web pages and annotation tools write it, "#1796ff"."""
+    return "#" + bytes(int(channel) for channel in colour).hex()
+
+
 def png_palette(colours: np.ndarray) -> bytes:
     """The 768 bytes of a PNG palette: index 0 black, index k the colour of part k, the rest mid grey."""
     table = np.full((256, 3), 128, dtype=np.uint8)

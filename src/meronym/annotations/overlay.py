@@ -57,8 +57,10 @@ def _outlined(drawn: Image.Image, labels: np.ndarray) -> Image.Image:
     thickness = round(max(labels.shape) / 600)
     if thickness > 1:
         line = line.filter(ImageFilter.MaxFilter(thickness // 2 * 2 + 1))
-    rim = line.filter(ImageFilter.GaussianBlur(1.3 * max(1, thickness))).point(lambda v: min(150, v * 1.1))
-    core = line.filter(ImageFilter.GaussianBlur(0.55)).point(lambda v: min(235, v * 1.45))
+    rim = line.filter(ImageFilter.GaussianBlur(1.3 * max(1, thickness))).point(
+        [min(150, round(v * 1.1)) for v in range(256)]
+    )
+    core = line.filter(ImageFilter.GaussianBlur(0.55)).point([min(235, round(v * 1.45)) for v in range(256)])
     drawn = Image.composite(Image.new("RGB", drawn.size, (12, 14, 20)), drawn, rim)
     return Image.composite(Image.new("RGB", drawn.size, (255, 255, 255)), drawn, core)
 

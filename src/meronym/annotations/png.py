@@ -1,21 +1,28 @@
-"""Index PNG: one file a photo, the pixel's value is its part. Read back identical.
+"""PNG, one file a photo: index maps (`png`), transparent coloured layers (`colour`), overlays (`overlay`).
 
-The palette shows the parts in their colours and the background transparent; the photo's name and the part
-names travel inside each file as PNG text, so that a file that was moved still says what it is.
+In an index PNG a pixel's value is its part; the palette shows the parts in their colours and the background
+transparent. In a layer the parts have their colours and everything else is transparent, to lay over the
+photo in any program. Both are read back identical: the photo's name and the part names travel inside each
+file as PNG text, so that a file that was moved still says what it is. An overlay is the photo itself with
+its parts drawn over it.
 """
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from meronym.annotations.colours import png_palette
+from meronym.annotations.base import Annotations, BadAnnotations, Item, stem, whole_file
+from meronym.annotations.colours import palette, png_palette
+from meronym.annotations.overlay import draw_overlay
+from meronym.images import list_photos
 
-PHOTO_KEY, NAMES_KEY = "Meronym photo", "Meronym parts"
+PHOTO_KEY, NAMES_KEY, COLOURS_KEY = "Meronym photo", "Meronym parts", "Meronym colours"
 
 
 def save_index_png(
@@ -37,11 +44,138 @@ def save_index_png(
         raise ValueError(f"{path}: a label map is written as PNG, which loses nothing; end the name in .png")
     image = Image.fromarray(labels)
     image.putpalette(png_palette(colours))
+    _save(image, path, names, colours, photo, transparency=bytes([0]) + b"\xff" * 255)
+    return path
+
+
+def _save(
+    image: Image.Image, path: Path, names: Sequence[str], colours: np.ndarray, photo: str, **options: Any
+) -> None:
     text = PngInfo()
     text.add_text(PHOTO_KEY, json.dumps(photo))
     text.add_text(NAMES_KEY, json.dumps(list(names)))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    image.save(unfinished, "PNG", transparency=bytes([0]) + b"\xff" * 255, pnginfo=text)
-    os.replace(unfinished, path)
-    return path
+    text.add_text(COLOURS_KEY, json.dumps(np.asarray(colours).tolist()))
+    with whole_file(path, "wb") as file:
+        image.save(file, "PNG", pnginfo=text, **options)
+
+
+def write_png(
+    items: Iterable[Item],
+    out: str | os.PathLike[str],
+    names: Sequence[str],
+    *,
+    colours: np.ndarray | None = None,
+) -> Path:
+    """Writes an index PNG for each item below the folder `out`, in the photos' sub folders; returns `out`."""
+    table = palette(len(names)) if colours is None else colours
+    for item, path in _places(items, Path(out)):
+        save_index_png(path, item.labels, names, table, item.name)
+    return Path(out)
+
+
+def write_colour(
+    items: Iterable[Item],
+    out: str | os.PathLike[str],
+    names: Sequence[str],
+    *,
+    colours: np.ndarray | None = None,
+) -> Path:
+    """Writes a transparent coloured layer (RGBA, parts at 60 %) for each item below `out`; returns `out`.
+
+    Raises:
+        ValueError: two parts of one colour, which could not be told apart again.
+    """
+    table = np.asarray(palette(len(names)) if colours is None else colours, dtype=np.uint8).reshape(-1, 3)
+    if len(np.unique(table, axis=0)) < len(table):
+        raise ValueError("two parts have the same colour; a coloured layer needs a different one for each")
+    rgba = np.zeros((len(names) + 1, 4), dtype=np.uint8)
+    rgba[1:, :3], rgba[1:, 3] = table, 153
+    for item, path in _places(items, Path(out)):
+        _save(Image.fromarray(rgba[item.labels]), path, names, table, item.name)
+    return Path(out)
+
+
+def write_overlay(
+    items: Iterable[Item],
+    out: str | os.PathLike[str],
+    names: Sequence[str],
+    *,
+    colours: np.ndarray | None = None,
+    alpha: float = 0.55,
+    edges: bool = True,
+    written: bool = False,
+) -> Path:
+    """Writes each photo with its parts drawn over it below the folder `out`; returns `out`.
+
+    The options are those of `draw_overlay`.
+
+    An item without its photo is drawn on a plain ground. `written` writes the names on the parts.
+    """
+    table = palette(len(names)) if colours is None else colours
+    for item, path in _places(items, Path(out)):
+        height, width = item.size
+        photo = Image.new("RGB", (width, height), (245, 245, 245)) if item.image is None else item.image
+        tags = names if written else None
+        drawn = draw_overlay(photo.convert("RGB"), item.labels, table, alpha=alpha, edges=edges, names=tags)
+        _save(drawn, path, names, table, item.name)
+    return Path(out)
+
+
+def _places(items: Iterable[Item], out: Path) -> Iterator[tuple[Item, Path]]:
+    """Where each item goes: "a/1.jpg" to a/1.png, or to a/1.jpg.png if a/1.png is taken."""
+    taken: set[str] = set()
+    for item in items:
+        place = f"{stem(item.name)}.png"
+        while place.casefold() in taken:
+            place = f"{item.name}.png" if place != f"{item.name}.png" else f"{place}.png"
+        taken.add(place.casefold())
+        yield item, out / place
+
+
+def read_png(path: str | os.PathLike[str]) -> Annotations:
+    """Reads the index PNGs (or coloured layers) below a folder, or a single one.
+
+    Index PNGs from elsewhere are read too: their name stands for the photo's, and parts are called by
+    number.
+
+    Raises:
+        FileNotFoundError: no such file or folder.
+        BadAnnotations: there is no PNG, or one that is neither an index map nor a layer of Meronym.
+    """
+    root = Path(path)
+    files = [f for f in list_photos(root) if f.suffix.lower() == ".png"] if root.is_dir() else [root]
+    if not files:
+        raise BadAnnotations(path, "no PNG file below this folder")
+    if not root.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder")
+    with Image.open(files[0]) as first:
+        names = json.loads(str(first.info.get(NAMES_KEY, "null")))
+    if names is None:
+        highest = max(int(_labels(file)[0].max()) for file in files)
+        names = [f"part {k}" for k in range(1, highest + 1)]
+    return Annotations(tuple(names), _items(files, root))
+
+
+def _items(files: Sequence[Path], root: Path) -> Iterator[Item]:
+    for file in files:
+        labels, photo = _labels(file)
+        name = photo or (file.relative_to(root).as_posix() if file != root else file.name)
+        yield Item(name, (labels.shape[0], labels.shape[1]), labels)
+
+
+def _labels(file: Path) -> tuple[np.ndarray, str]:
+    """The label map of one file, and the name of its photo if the file knows it."""
+    with Image.open(file) as image:
+        image.load()
+        photo = json.loads(str(image.info.get(PHOTO_KEY, '""')))
+        if image.mode in ("P", "L", "1"):
+            return np.array(image, dtype=np.uint8), photo
+        if image.mode != "RGBA" or COLOURS_KEY not in image.info:
+            raise BadAnnotations(
+                file, f"a {image.mode} picture; a label map is an index PNG or a coloured layer"
+            )
+        rgba = np.array(image)
+        labels = np.zeros(rgba.shape[:2], dtype=np.uint8)
+        for part, colour in enumerate(json.loads(str(image.info[COLOURS_KEY])), start=1):
+            labels[(rgba[..., :3] == colour).all(-1) & (rgba[..., 3] > 0)] = part
+    return labels, photo
