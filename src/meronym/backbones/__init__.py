@@ -43,6 +43,7 @@ __all__ = [
     "features",
     "fuse",
     "load_backbone",
+    "load_trunk",
     "to_images",
 ]
 
@@ -199,6 +200,18 @@ def load_backbone(
     size = entry.size if size is None else size
     described = {"licence": entry.licence, "source": source, "norm": entry.norm, "precision": precision}
     return Backbone(name, extractor, layers=layers, size=size, **described)
+
+
+def load_trunk(name: str, output_stride: int = 8) -> resnet.Trunk:
+    """A trainable ResNet-50 trunk, dilated to `output_stride`, with the weights of the backbone `name`
+    ("resnet50", "resnet50_caffe" or "resnet50_swav"). Raises as `load_backbone` does."""
+    entry = _entry(name)
+    if entry.tap is not resnet.tap:
+        raise ValueError(f"{name} is no ResNet-50: a trunk is made of resnet50, resnet50_caffe or resnet50_swav")
+    trunk = resnet.resnet50_trunk(caffe=entry.build is resnet.resnet50_caffe, output_stride=output_stride)
+    path = _locate(name, entry, None)
+    resnet.load_weights(trunk, read_state(path), str(path))
+    return trunk
 
 
 def default_backbone() -> str:

@@ -1,0 +1,28 @@
+"""Meronym: cut every photo of one kind of thing into the same meaningful parts, without part labels.
+
+>>> import meronym
+>>> model = meronym.train("photos", parts=8)
+>>> model.predict("robin.jpg").plot().save("parts.png")
+"""
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "train": "meronym.commands",
+    "evaluate": "meronym.commands",
+    "open_collection": "meronym.collections",
+    "PartModel": "meronym.model",
+    "Parts": "meronym.parts",
+}
+
+__all__ = ["PartModel", "Parts", "evaluate", "load", "open_collection", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that `import meronym` is instant."""
+    if name == "load":
+        return importlib.import_module("meronym.model").PartModel.load
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'meronym' has no attribute {name!r}")

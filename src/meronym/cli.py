@@ -1,0 +1,177 @@
+"""The command line: one function a command. What a command needs is imported inside it, so that --help is instant."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+app = App(
+    name="meronym",
+    help="Cut every photo of one kind of thing into the same meaningful parts, without part labels.",
+    version_flags=["--version"],
+)
+
+Settings = Annotated[tuple[str, ...], Parameter(name="--set", negative="", consume_multiple=True)]
+
+
+@app.command
+def train(
+    photos: str,
+    /,
+    *,
+    parts: int = 8,
+    method: str = "contrastive",
+    backbone: str | None = None,
+    run: Path | None = None,
+    seed: int = 0,
+    starts: int = 1,
+    kind: str | None = None,
+    set: Settings = (),  # noqa: A002 - it is --set on the command line
+) -> None:
+    """Find the parts of a category in its photos.
+
+    The same command goes on where it stopped.
+
+    Parameters
+    ----------
+    photos
+        A folder of photos, a data set in its official layout, or "toy" for drawn creatures.
+    parts
+        How many parts to find.
+    method
+        How: contrastive, contrastive_deeplab (the paper's own configuration) or kmeans.
+    backbone
+        The pretrained network; DINOv2 ViT-S/14 where its weights can be had.
+    run
+        The run folder; by default below runs/, named after the other choices.
+    seed
+        Of all random choices.
+    starts
+        Train so many times from different starts, and keep the one with the lowest loss.
+    kind
+        Of collection, where it cannot be told from its files.
+    set
+        Other settings of the method: --set steps=200 lambda_c=0.3
+    """
+    from meronym import commands
+
+    commands.train(
+        photos,
+        parts,
+        method=method,
+        backbone=backbone,
+        run=run,
+        seed=seed,
+        starts=starts,
+        kind=kind,
+        settings=_settings(set),
+    )
+
+
+@app.command
+def evaluate(
+    run: Path,
+    photos: str | None = None,
+    /,
+    *,
+    split: str = "test",
+    protocol: str = "box",
+    kind: str | None = None,
+    results: Path = Path("results"),
+) -> None:
+    """Score a run on photos with annotations, and add a line to results/.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    photos
+        The collection; by default the one it was trained on.
+    split
+        Which photos of it.
+    protocol
+        box: the paper's scores inside ground-truth boxes. whole: whole photos, the background counted.
+    kind
+        Of collection, where it cannot be told from its files.
+    results
+        Where the line is written.
+    """
+    from meronym import commands
+
+    _show(commands.evaluate(run, photos, split=split, protocol=protocol, kind=kind, results=results))
+
+
+@app.command
+def demo(photos: str = "toy", /, *, parts: int = 6, run: Path = Path("demo")) -> None:
+    """Find parts from start to report in minutes, with nothing to download.
+
+    Parameters
+    ----------
+    photos
+        "toy" for drawn creatures, or a folder of your own photos.
+    parts
+        How many parts to find.
+    run
+        The folder of the run.
+    """
+    from meronym import commands
+
+    _show(commands.demo(photos, parts, run))
+
+
+@app.command
+def results(folder: Path = Path("results"), /, *, out: Path = Path("docs/results.md")) -> None:
+    """Write docs/results.md from results/*.jsonl.
+
+    Parameters
+    ----------
+    folder
+        Where the lines are.
+    out
+        The page to write.
+    """
+    from meronym.evaluation.results import write_page
+
+    print(write_page(folder, out))
+
+
+@app.command
+def info() -> None:
+    """Say what hardware, weights and methods are there."""
+    from meronym import commands
+
+    print(commands.info())
+
+
+def _settings(pairs: tuple[str, ...]) -> dict[str, Any]:
+    import yaml
+
+    settings = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign:
+            raise ValueError(f"--set {pair}: write name=value")
+        settings[key.replace("-", "_")] = yaml.safe_load(value)
+    return settings
+
+
+def _show(scores: dict[str, float]) -> None:
+    for name, value in scores.items():
+        print(f"{name.upper().replace('_', '-', 1).replace('_', ' ')}: {value:.1f}")
+
+
+def main() -> None:
+    """Run a command; what the user can mend is one line, not a traceback."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"meronym: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Exception as error:
+        if type(error).__name__ != "Interrupted":
+            raise
+        print(f"meronym: {error}", file=sys.stderr)
+        sys.exit(130)

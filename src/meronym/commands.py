@@ -1,0 +1,216 @@
+"""What a user does: train, evaluate, predict. The command line and the Python package offer the same functions."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from meronym.backbones import FeatureCache, default_backbone
+from meronym.collections import Collection, open_collection
+from meronym.evaluation.keypoints import PROTOCOLS, evaluate_keypoints
+from meronym.evaluation.pixels import evaluate_pixels
+from meronym.evaluation.results import append
+from meronym.methods import METHODS, Method
+from meronym.model import PartModel
+from meronym.progress import say
+from meronym.report import write_report
+from meronym.training.run import Run, write_atomically
+
+
+def train(
+    photos: str | Path,
+    parts: int = 8,
+    *,
+    method: str = "contrastive",
+    backbone: str | None = None,
+    run: str | Path | None = None,
+    seed: int = 0,
+    starts: int = 1,
+    kind: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> PartModel:
+    """Find the parts of a category in its photos; no part labels are needed.
+
+    The run folder holds everything: settings, metrics, checkpoints, the model and report.html. The same command on the
+    same folder goes on where it stopped.
+
+    Args:
+        photos: a folder of photos, a data set in its official layout, or "toy" for drawn creatures.
+        parts: how many parts to find.
+        method: how; see `meronym info`.
+        backbone: the pretrained network whose features are used; DINOv2 ViT-S/14 where its weights can be had.
+        run: the run folder; by default below runs/, named after the other choices.
+        seed: of all random choices.
+        starts: train so many times from different starts, and keep the one with the lowest loss.
+        kind: of collection, where it cannot be told from its files.
+        settings: other settings of the method, by name.
+    """
+    collection = _collection(photos, kind)
+    chosen = _method(method, backbone, settings)
+    name = run or Path("runs") / f"{collection.name}-{method}-{getattr(chosen, 'backbone', 'deeplab')}-k{parts}-s{seed}"
+    record = {"photos": str(photos), "kind": kind, "parts": parts, "seed": seed, "starts": starts}
+    folder = Run(name, record | _plain(chosen.settings()))
+    if folder.finished:
+        say(f"{folder.folder} is finished: {folder.folder / 'report.html'}")
+        return PartModel.load(folder.folder)
+    model = _best_of(chosen, collection, parts, folder, seed, starts)
+    model.save(folder.model)
+    say(f"the model is in {folder.model}")
+    page = write_report(folder.folder, model, collection)
+    say(f"look at what was found: {page}")
+    return model
+
+
+def evaluate(
+    run: str | Path,
+    photos: str | Path | None = None,
+    *,
+    split: str = "test",
+    protocol: str = "box",
+    kind: str | None = None,
+    results: str | Path = "results",
+) -> dict[str, float]:
+    """Score a run on a collection with annotations; scores ×100, and one line more in results/<collection>.jsonl.
+
+    Args:
+        run: the run folder.
+        photos: the collection; by default the one it was trained on.
+        split: which photos of it.
+        protocol: "box" for the paper's scores inside ground-truth boxes (FG-NMI, FG-ARI), "whole" for whole photos with
+            the background counted (NMI, ARI).
+        kind: of collection, where it cannot be told from its files.
+        results: where the line is written.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"--protocol {protocol}: one of {', '.join(PROTOCOLS)}")
+    model = PartModel.load(run)
+    before = Run.read(run)
+    collection = open_collection(photos or before["photos"], kind or before["kind"], **_seeded(photos, before)).split(split)
+    say(collection.summary())
+    score = evaluate_pixels if collection.part_names else evaluate_keypoints
+    scores = {name: round(value, 3) for name, value in score(model, collection, protocol).items()}
+    line = _line(model, before, collection, split, protocol) | scores
+    append(results, line)
+    path = Path(run) / "scores.json"
+    merged = (json.loads(path.read_text()) if path.exists() else {}) | scores
+    write_atomically(path, json.dumps(merged, indent=2) + "\n")
+    return scores
+
+
+def demo(photos: str = "toy", parts: int = 6, run: str | Path = "demo") -> dict[str, float]:
+    """Find parts from start to report in minutes, with nothing to download: drawn creatures, or your own photos.
+
+    Args:
+        photos: "toy", or a folder of photos.
+        parts: how many parts to find.
+        run: the folder of the run.
+    """
+    drawn = photos.split(":")[0] == "toy"
+    model_backbone = "efficientnet_lite0" if drawn else None
+    model = train(f"{photos}" if not drawn else photos, parts, backbone=model_backbone, run=run)
+    if not drawn:
+        return {}
+    scores = evaluate(run, results=Path(run) / "results")
+    collection = open_collection(photos, **_seeded(None, Run.read(run)))
+    write_report(Path(run), model, collection.split("train"))
+    return scores
+
+
+def info() -> str:
+    """What is there: versions, hardware, backbones whose weights are at hand, methods."""
+    import torch
+
+    from meronym.backbones import BACKBONES
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    rows = [
+        ("meronym", version("meronym")),
+        ("python, torch", f"{sys.version.split()[0]}, {torch.__version__}"),
+        ("hardware", ", ".join(gpus) or f"no GPU, {torch.get_num_threads()} CPU threads"),
+        ("cache", f"{FeatureCache().folder}, {FeatureCache().size() / 1e9:.1f} GB"),
+        ("methods", ", ".join(METHODS)),
+        ("backbones", ", ".join(BACKBONES) + ", timm:<name>"),
+        ("default backbone", default_backbone()),
+    ]
+    return "\n".join(f"{name:<17} {value}" for name, value in rows)
+
+
+def _collection(photos: str | Path, kind: str | None) -> Collection:
+    collection = open_collection(photos, kind, **({"seed": 0} if str(photos).split(":")[0] == "toy" else {}))
+    say(collection.summary())
+    return collection.split("train")
+
+
+def _seeded(photos: str | Path | None, before: Mapping[str, Any]) -> dict[str, int]:
+    """A drawn collection must be drawn the same again."""
+    return {"seed": 0} if str(photos or before["photos"]).split(":")[0] == "toy" else {}
+
+
+def _method(name: str, backbone: str | None, settings: Mapping[str, Any] | None) -> Method:
+    """The method with its settings; unknown names are answered with the nearest valid one."""
+    if name not in METHODS:
+        raise ValueError(f"--method {name}: one of {', '.join(METHODS)}{_nearest(name, METHODS)}")
+    kind = METHODS[name]
+    valid = [field.name for field in fields(kind)]
+    given = dict(settings or {})
+    for key in given:
+        if key not in valid:
+            raise ValueError(f"setting {key}: {name} has {', '.join(valid)}{_nearest(key, valid)}")
+    if "backbone" in valid:
+        given["backbone"] = backbone or given.get("backbone") or default_backbone()
+    elif backbone:
+        raise ValueError(f"--backbone {backbone}: {name} brings its own networks ({', '.join(valid[:2])})")
+    lists = {key: tuple(value) for key, value in given.items() if isinstance(value, list)}
+    return kind(**(given | lists))
+
+
+def _best_of(method: Method, collection: Collection, parts: int, run: Run, seed: int, starts: int) -> PartModel:
+    """Train from several starts, each in a folder of its own, and keep the one with the lowest total loss."""
+    if starts < 1:
+        raise ValueError(f"--starts {starts}: at least 1")
+    if starts == 1:
+        return method.fit(collection, parts, run, seed)
+    models = []
+    for start in range(starts):
+        own = Run(run.folder / f"start-{start}", {**run.settings, "seed": seed + start, "starts": 1})
+        model = PartModel.load(own.folder) if own.finished else method.fit(collection, parts, own, seed + start)
+        model.save(own.model)
+        say(f"start {start}: " + ", ".join(f"{k} {model.about[k]:.4g}" for k in ("total", "L_f", "L_c") if k in model.about))
+        models.append(model)
+    best = min(range(starts), key=lambda i: models[i].about.get("total", 0.0))
+    say(f"start {best} has the lowest loss and is kept")
+    (run.folder / "metrics.csv").write_bytes((run.folder / f"start-{best}" / "metrics.csv").read_bytes())
+    return models[best]
+
+
+def _line(
+    model: PartModel, before: Mapping[str, Any], collection: Collection, split: str, protocol: str
+) -> dict[str, Any]:
+    about = model.about
+    masked = any(record.mask is not None for record in collection.records) or collection.all_masked
+    return {
+        "collection": collection.name,
+        "split": split,
+        "protocol": protocol,
+        "method": about["method"],
+        "backbone": about.get("backbone") or f"{about['trunk']} / {about['phi']}",
+        "parts": model.parts,
+        "seed": before["seed"],
+        "masks": "given" if masked else "none",
+        "train_seconds": about["train_seconds"],
+        "peak_mb": about["peak_mb"],
+    }
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """As YAML keeps it: tuples become lists."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
+
+
+def _nearest(word: str, known: Any) -> str:
+    near = get_close_matches(word, list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""

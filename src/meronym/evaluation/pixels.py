@@ -1,0 +1,31 @@
+"""The protocol for collections with part labels for pixels (DeepFashion, PASCAL-Part, drawn creatures, ...).
+
+All labelled pixels of all photos are pooled and scored once. Foreground scores count the pixels that truly belong to
+a part; full scores count every pixel, with the background as one label more on both sides.
+"""
+
+import torch
+
+from meronym.collections import Collection
+from meronym.evaluation.keypoints import located
+from meronym.metrics import Contingency
+from meronym.model import PartModel, paint
+
+
+def evaluate_pixels(model: PartModel, collection: Collection, protocol: str) -> dict[str, float]:
+    """Scores ×100 of a model on a collection with part labels, in protocol "box" (foreground) or "whole" (full)."""
+    if not collection.part_names:
+        raise ValueError(f"{collection.name} has no part labels to score against")
+    kinds, whole = len(collection.part_names) + 1, protocol == "whole"
+    table = Contingency(model.parts + 1, kinds)
+    for sample, window, logits in located(model, collection, whole):
+        assert sample.part_labels is not None
+        size = sample.image.size
+        found, _ = paint(logits, window, size, model.segmenter.corners)
+        if whole and sample.mask is not None:
+            found = found * sample.mask
+        counted = slice(None) if whole else sample.part_labels > 0
+        predicted, true = (torch.from_numpy(map_[counted].astype("int64")).flatten() for map_ in (found, sample.part_labels))
+        table.update(predicted, true)
+    prefix = "" if whole else "fg_"
+    return {prefix + name: 100 * value for name, value in table.compute().items()}

@@ -1,0 +1,111 @@
+"""Results that a machine can read: one flat line an evaluation, and the page that is made of them."""
+
+import json
+import shlex
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from meronym.training.run import write_atomically
+
+IDENTITY = ("collection", "split", "protocol", "method", "backbone", "parts", "masks")
+SCORES = {
+    "fg_nmi": "FG-NMI",
+    "fg_ari": "FG-ARI",
+    "fg_ari_asreleased": "FG-ARI as first released",
+    "nmi": "NMI",
+    "ari": "ARI",
+}
+
+
+def append(folder: str | Path, line: Mapping[str, Any]) -> Path:
+    """Add one evaluation to <folder>/<collection>.jsonl, with the command, the version and the date."""
+    path = Path(folder) / f"{line['collection']}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    command = shlex.join(["meronym", *sys.argv[1:]]) if sys.argv else ""
+    full = {**line, "command": command, "version": version("meronym"), "date": date.today().isoformat()}
+    with path.open("a") as file:
+        file.write(json.dumps(full) + "\n")
+    return path
+
+
+def read(folder: str | Path) -> list[dict[str, Any]]:
+    """All evaluations in a folder, the latest of each (row, seed) only, in the order first seen."""
+    latest: dict[tuple, dict[str, Any]] = {}
+    for path in sorted(Path(folder).glob("*.jsonl")):
+        if path.stem == "benchmarks":
+            continue
+        for number, text in enumerate(path.read_text().splitlines(), 1):
+            try:
+                line = json.loads(text)
+                latest[(*(line[key] for key in IDENTITY), line["seed"])] = line
+            except (json.JSONDecodeError, KeyError) as error:
+                raise ValueError(f"{path}, line {number}: not a line of results ({error})") from error
+    return list(latest.values())
+
+
+def page(folder: str | Path) -> str:
+    """docs/results.md as text: one table for each collection and protocol, mean ± standard deviation over seeds."""
+    tables: dict[tuple, dict[tuple, list[dict]]] = defaultdict(lambda: defaultdict(list))
+    for line in read(folder):
+        tables[(line["collection"], line["split"], line["protocol"])][
+            (line["parts"], line["backbone"], line["method"], line["masks"])
+        ].append(line)
+    text = [
+        "# Results",
+        "",
+        "Made by `meronym results` from `results/*.jsonl`, where each line holds its command, seed, version and date; "
+        "never edited by hand. Scores ×100, mean ± standard deviation over seeds.",
+    ]
+    for (collection, split, protocol), rows in sorted(tables.items()):
+        text += ["", f"## {collection}, {split} split, protocol `{protocol}`", "", *_table(rows)]
+    benchmarks = Path(folder) / "benchmarks.jsonl"
+    if benchmarks.exists():
+        text += ["", "## Benchmarks", "", *_benchmarks(benchmarks)]
+    return "\n".join(text) + "\n"
+
+
+def _table(rows: Mapping[tuple, list[dict]]) -> list[str]:
+    shown = [key for key in SCORES if any(key in line for lines in rows.values() for line in lines)]
+    head = ["K", "backbone", "method", "masks", *(SCORES[key] for key in shown), "seeds", "training, s"]
+    text = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for (parts, backbone, method, masks), lines in sorted(rows.items(), key=lambda row: tuple(map(_natural, row[0]))):
+        cells = [str(parts), backbone, method, masks]
+        cells += [_spread([line[key] for line in lines if key in line]) for key in shown]
+        cells += [", ".join(str(seed) for seed in sorted(line["seed"] for line in lines))]
+        cells += [_spread([line["train_seconds"] for line in lines], 0)]
+        text.append("| " + " | ".join(cells) + " |")
+    return text
+
+
+def _natural(value: Any) -> tuple[int, str]:
+    return (value, "") if isinstance(value, int) else (0, str(value))
+
+
+def _spread(values: list[float], digits: int = 1) -> str:
+    if not values:
+        return ""
+    mean = f"{statistics.fmean(values):.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
+
+
+def _benchmarks(path: Path) -> list[str]:
+    latest = {(line := json.loads(text))["benchmark"]: line for text in path.read_text().splitlines()}
+    text = ["| benchmark | ours | other | ratio | compared |", "|---|---|---|---|---|"]
+    for name, line in latest.items():
+        unit = line["unit"]
+        text.append(f"| {name} | {line['ours']:.4g} {unit} | {line['other']:.4g} {unit} | {line['ratio']:.3g} | {line['compared']} |")
+    return text
+
+
+def write_page(folder: str | Path, out: str | Path) -> Path:
+    """Write docs/results.md."""
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, page(folder))
+    return out

@@ -1,0 +1,144 @@
+"""The features of a whole collection under a frozen backbone: computed once, kept on disk, read batch by batch."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from meronym.backbones import FeatureCache, Job, cached_features
+from meronym.collections import Collection, Sample
+from meronym.images import BadPhoto, Window, crop_mask
+from meronym.model import look, object_box
+from meronym.progress import progress, say
+from meronym.segmenters import HeadSegmenter
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Cached features of those photos of a collection that could be used.
+
+    rows: their indices in the collection. paths: one file of (D, h, w) float16 each.
+    foreground: (N, h, w) uint8, the share of each cell that the object covers, 255 = all; all 255 for a photo
+    without a mask. skipped: (id, reason) of the others.
+    """
+
+    rows: list[int]
+    paths: list[Path]
+    foreground: np.ndarray
+    skipped: list[tuple[str, str]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def masked(self) -> bool:
+        """Whether anything but the objects is to be seen: some photo came with a mask."""
+        return bool((self.foreground < 128).any())
+
+    def maps(self) -> Iterator[np.ndarray]:
+        """Each photo's features (D, h, w), one after the other."""
+        return (np.load(path, mmap_mode="r") for path in self.paths)
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Features (B, D, h, w) and foreground (B, h, w) in 0..1, both float32, of these positions."""
+        features = np.stack([np.load(self.paths[i]) for i in indices])
+        return torch.from_numpy(features).float(), torch.from_numpy(self.foreground[list(indices)]).float() / 255
+
+    def batches(self, size: int = 32) -> Iterator[tuple[range, Tensor, Tensor]]:
+        """All of them in order."""
+        for start in range(0, len(self), size):
+            positions = range(start, min(start + size, len(self)))
+            yield positions, *self.batch(positions)
+
+
+def photo_window(sample: Sample) -> Window:
+    """The whole photo."""
+    return 0.0, 0.0, float(sample.image.width), float(sample.image.height)
+
+
+def extract(
+    collection: Collection, segmenter: HeadSegmenter, cache: FeatureCache, whole: bool = False, least: int = 4
+) -> FeatureSet:
+    """Features and foreground of every photo of a collection, computing what the cache lacks.
+
+    whole: look at whole photos instead of the windows around their objects.
+    least: a photo whose object covers fewer cells of the feature grid is skipped, with the others that cannot be used.
+    """
+    views = _Views(collection, segmenter, cache, whole)
+    skipped: dict[int, str] = {}
+    keys = views.keys(skipped)
+    usable = [i for i in range(len(collection)) if i not in skipped]
+    jobs = [Job(keys[i], lambda i=i: views.photo(i)) for i in usable]
+    bad: dict[int, str] = {}
+    with progress(f"{segmenter.backbone.name} features", len(jobs)) as advance:
+        paths = cached_features(
+            segmenter.backbone, jobs, cache, progress=lambda done, _: advance(done), skipped=bad
+        )
+    skipped |= {usable[j]: reason for j, reason in bad.items()}
+    rows, kept, foregrounds = [], [], []
+    for i, path in zip(usable, paths, strict=True):
+        if path is None:
+            continue
+        try:
+            foreground = views.foreground(i, keys[i], np.load(path, mmap_mode="r").shape[1:])
+        except BadPhoto as error:
+            skipped[i] = str(error)
+            continue
+        if (foreground > 127).sum() < least:
+            skipped[i] = f"{collection.ids[i]}: its object is too small, or its mask nearly empty"
+            continue
+        rows.append(i), kept.append(path), foregrounds.append(foreground)
+    reasons = [(collection.ids[i], reason) for i, reason in sorted(skipped.items())]
+    if reasons:
+        say(f"skipped {len(reasons)} of {len(collection)} photos: {reasons[0][1]}" + (" ..." if len(reasons) > 1 else ""))
+    if not rows:
+        raise ValueError(f"no photo of {collection.name} could be used" + (f": {reasons[0][1]}" if reasons else ""))
+    return FeatureSet(rows, kept, np.stack(foregrounds), reasons)
+
+
+class _Views:
+    """Crops of a collection's photos, and their foreground, which is cached beside the features."""
+
+    def __init__(
+        self, collection: Collection, segmenter: HeadSegmenter, cache: FeatureCache, whole: bool
+    ) -> None:
+        self.collection, self.segmenter, self.whole = collection, segmenter, whole
+        self.cache = cache.room("foreground")
+
+    def keys(self, skipped: dict[int, str]) -> list[str]:
+        """A name for each photo's view: by content, box, kind of window and size."""
+        keys = []
+        for i in range(len(self.collection)):
+            try:
+                fingerprint = self.collection.fingerprint(i)
+            except BadPhoto as error:
+                skipped[i], fingerprint = str(error), ""
+            box = self.collection.records[i].box
+            text = f"{fingerprint} {box} {'photo' if self.whole else 'object'}_window {self.segmenter.size}"
+            keys.append(hashlib.blake2b(text.encode(), digest_size=16).hexdigest())
+        return keys
+
+    def window(self, sample: Sample) -> Window:
+        return photo_window(sample) if self.whole else self.segmenter.window(object_box(sample))
+
+    def photo(self, index: int) -> Image.Image:
+        sample = self.collection[index]
+        window = self.window(sample)
+        return look(sample, window, self.segmenter.frame(window)).photo
+
+    def foreground(self, index: int, key: str, grid: tuple[int, ...]) -> np.ndarray:
+        """uint8 (h, w) on the feature grid."""
+        name = f"{key}-{grid[0]}x{grid[1]}"
+        found = self.cache.get(name)
+        if found is None:
+            sample = self.collection[index]
+            if sample.mask is None:
+                found = np.ones(grid, np.float32)
+            else:
+                found = crop_mask(sample.mask, self.window(sample), (grid[1], grid[0]))
+            self.cache.put(name, found)
+        return np.rint(found.astype(np.float32) * 255).astype(np.uint8)

@@ -1,0 +1,14 @@
+"""Ways of discovering parts: one file each, the same outside. Adding one is one file and one line here."""
+
+from meronym.methods.base import Method
+from meronym.methods.contrastive import Contrastive
+from meronym.methods.contrastive_deeplab import ContrastiveDeepLab
+from meronym.methods.kmeans import KMeans
+
+METHODS: dict[str, type[Method]] = {
+    "contrastive": Contrastive,
+    "contrastive_deeplab": ContrastiveDeepLab,
+    "kmeans": KMeans,
+}
+
+__all__ = ["METHODS", "Contrastive", "ContrastiveDeepLab", "KMeans", "Method"]

@@ -1,0 +1,50 @@
+"""What a way of discovering parts looks like from outside: `fit(collection, parts) -> PartModel`."""
+
+import resource
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from meronym.collections import Collection
+from meronym.model import PartModel
+from meronym.training.run import Run
+
+MOST_PARTS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(ABC):
+    """Settings of one way of discovering parts. Gradient and closed-form methods look the same from outside."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
+        """Find K parts in a collection. A run that was interrupted goes on.
+
+        Raises ValueError for settings that make no sense for this collection, Interrupted when asked to stop.
+        """
+
+    def settings(self) -> dict[str, Any]:
+        """What was chosen, for the run folder."""
+        return {"method": self.name, **asdict(self)}
+
+
+def check_parts(parts: int, photos: int) -> None:
+    """One clear line where K makes no sense."""
+    if not 2 <= parts <= MOST_PARTS:
+        raise ValueError(f"--parts {parts}: between 2 and {MOST_PARTS} parts can be found; 4 to 16 suit most things")
+    if photos < 2:
+        raise ValueError(f"parts are found by comparing photos: at least 2 are needed, got {photos}")
+
+
+@contextmanager
+def measured(about: dict[str, Any]) -> Iterator[None]:
+    """Write wall-clock seconds and the peak memory of this process, MB, into `about`."""
+    begin = time.monotonic()
+    yield
+    about["train_seconds"] = round(time.monotonic() - begin, 1)
+    about["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

@@ -1,0 +1,87 @@
+"""Contrastive reconstruction (NeurIPS 2021) with a linear head on a frozen backbone: minutes on two cores.
+
+The paper's part consistency (Eq. 2) and contrast across photos (Eq. 3) on the features of the head's own backbone,
+from a start at the k-means centres. Visual consistency and equivariance shape the pixels of a network that is
+trained end to end (`contrastive_deeplab`); on frozen features of low resolution there is nothing for them to shape.
+
+Differs from the paper: f is a linear head and not a DeepLab; phi is the head's backbone; the start; Adam. The weight
+of the contrast falls as K grows: at the weight that suits K = 4 it starves small parts at K = 16.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from meronym.collections import Collection
+from meronym.features import FeatureSet
+from meronym.methods.base import measured
+from meronym.methods.frozen import FrozenMethod
+from meronym.methods.kmeans import cluster, sample_points
+from meronym.model import PartModel
+from meronym.objectives import contrastive, draw_partners, part_consistency, pool
+from meronym.segmenters import remove_mean
+from meronym.training.loop import Batch, Gather, Training, make_fabric, optimise
+from meronym.training.run import Run
+from meronym.training.sampling import generator, photos_of_step, share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrastive(FrozenMethod):
+    """See `FrozenMethod` for the backbone's settings.
+
+    lambda_f, lambda_c: weights of Eq. 2 and 3, per photo and per part occurrence. temperature: tau of Eq. 3.
+    cosine, same_photo_negatives: the published code's forms of Eq. 3.
+    sharpness: of the start's softmax, in units of the k-means spread. steps, batch, learning_rate: of Adam.
+    """
+
+    name: ClassVar[str] = "contrastive"
+    lambda_f: float = 1.0
+    lambda_c: float = 1.0
+    temperature: float = 0.19
+    cosine: bool = True
+    same_photo_negatives: bool = False
+    sharpness: float = 5.0
+    steps: int = 400
+    batch: int = 16
+    learning_rate: float = 3e-3
+
+    def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
+        about = self.settings() | {"seed": seed}
+        with measured(about):
+            segmenter, features = self.prepare(collection, parts)
+            if not run.checkpoint.exists():
+                centres, spread = cluster(sample_points(features, self.centre, seed), parts, seed)
+                segmenter.head.start_from(centres, self.sharpness / spread)
+            training = HeadTraining(self, segmenter.head, features, seed)
+            optimise(training, run, make_fabric())
+        return PartModel(segmenter, about=about | training.last | {"skipped": features.skipped})
+
+
+class HeadTraining(Training):
+    """Eq. 2 and 3 on cached features."""
+
+    def __init__(self, method: Contrastive, head: nn.Module, features: FeatureSet, seed: int) -> None:
+        self.method, self.network, self.features, self.seed = method, head, features, seed
+        self.steps = method.steps
+        self.optimizer = torch.optim.Adam(head.parameters(), lr=method.learning_rate)
+        self.parts: int = head.weight.shape[0]  # type: ignore[union-attr, assignment]
+
+    def batch(self, step: int, rank: int, world: int) -> Batch:
+        photos = photos_of_step(self.seed, step, self.method.batch, len(self.features))
+        photos = photos[: len(photos) // world * world]
+        features, foreground = self.features.batch(share(photos, rank, world))
+        partners = draw_partners(len(photos), self.parts, generator(self.seed, "partners", step))
+        return {"features": features, "foreground": foreground, "partners": partners}
+
+    def loss(self, network: nn.Module, batch: Batch, gather: Gather) -> tuple[Tensor, dict[str, Tensor]]:
+        method, features, foreground = self.method, batch["features"], batch["foreground"]
+        masks = network(features, foreground).softmax(1) * foreground[:, None]
+        pooled = pool(masks, [remove_mean(features, foreground, method.centre)])
+        within = part_consistency(pooled).mean()
+        across = contrastive(
+            gather(pooled.z), batch["partners"], method.temperature, method.cosine, method.same_photo_negatives
+        )
+        total = method.lambda_f * within + method.lambda_c * across
+        return total, {"L_f": within, "L_c": across}

@@ -1,0 +1,153 @@
+"""The paper's own configuration: DeepLab-v2 on ResNet-50 trained end to end with all four objectives.
+
+*Unsupervised Part Discovery from Contrastive Reconstruction*, NeurIPS 2021, Eq. 1 to 5; phi is VGG-19, the defaults
+are the published ones for CUB-200-2011 and DeepFashion. The paper's forms are the defaults; `published_code=True`
+takes the forms of the released code where they differ: negatives also from the anchor's own photo, one-way KL
+on a held target. (The paper writes the similarity of Eq. 3 as a dot product; with VGG's unnormalised descriptors of
+length 30 and more that saturates at once, so unit vectors, as in the released code, are the default: `cosine`.)
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import kornia
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from meronym.backbones import Backbone, load_backbone, load_trunk
+from meronym.collections import Collection
+from meronym.images import BadPhoto
+from meronym.methods.base import Method, check_parts, measured
+from meronym.model import PartModel
+from meronym.objectives import (
+    contrastive,
+    descriptor_distance,
+    draw_partners,
+    equivariance,
+    part_consistency,
+    pool,
+    visual_consistency,
+)
+from meronym.segmenters import DeepLab
+from meronym.training.loop import Batch, Gather, Training, make_fabric, optimise
+from meronym.training.run import Run
+from meronym.training.sampling import generator, photos_of_step, share
+from meronym.training.views import views, warp
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContrastiveDeepLab(Method):
+    """trunk: the ResNet-50 that f starts from. phi, layers, layer_weights: the perceptual network.
+
+    lambda_*: published weights; lambda_f is for the sum over a batch of six, so 5 there is 30 a photo.
+    across: "contrastive" (Eq. 3), "l2" (Table 2) or "views" (Table 2: the partner is another view of the same photo).
+    schedule_steps: where the polynomial decay of the learning rate ends; steps: where training ends.
+    """
+
+    name: ClassVar[str] = "contrastive_deeplab"
+    trunk: str = "resnet50_caffe"
+    phi: str = "vgg19"
+    layers: tuple[str, ...] = ("relu3_2", "relu5_4")
+    layer_weights: tuple[float, ...] = (0.33, 1.0)
+    size: int = 256
+    lambda_f: float = 30.0
+    lambda_c: float = 2.3e3
+    lambda_v: float = 30.0
+    lambda_e: float = 5.7e3
+    temperature: float = 0.19
+    cosine: bool = True
+    across: Literal["contrastive", "l2", "views"] = "contrastive"
+    published_code: bool = False
+    steps: int = 100_000
+    schedule_steps: int = 100_000
+    batch: int = 6
+    learning_rate: float = 1e-5
+    clip: float = 5.0
+    workers: int = 2
+
+    def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
+        check_parts(parts, len(collection))
+        fabric = make_fabric()
+        trunk = load_trunk(self.trunk)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            segmenter = DeepLab(parts, self.size, self.trunk.endswith("caffe"), trunk)
+        about = self.settings() | {"seed": seed}
+        with measured(about):
+            phi = load_backbone(self.phi, layers=self.layers).to(fabric.device)
+            training = DeepLabTraining(self, segmenter, phi, collection, seed)
+            skipped = optimise(training, run, fabric)
+        return PartModel(segmenter.cpu(), about=about | training.last | {"skipped": skipped})
+
+
+class DeepLabTraining(Training):
+    """All four objectives on jittered crops."""
+
+    def __init__(
+        self, method: ContrastiveDeepLab, network: DeepLab, phi: Backbone, collection: Collection, seed: int
+    ) -> None:
+        self.method, self.network, self.phi, self.collection, self.seed = method, network, phi, collection, seed
+        self.steps, self.clip, self.workers = method.steps, method.clip, method.workers
+        slow = [p for p in network.trunk.parameters() if p.requires_grad]
+        fast = list(network.classifiers.parameters())
+        groups = [{"params": slow}, {"params": fast, "lr": 10 * method.learning_rate}]
+        self.optimizer = torch.optim.SGD(groups, lr=method.learning_rate, momentum=0.9, weight_decay=5e-4)
+
+    def rate(self, step: int) -> float:
+        return (1 - min(step / self.method.schedule_steps, 1)) ** 0.9
+
+    def batch(self, step: int, rank: int, world: int) -> Batch:
+        photos = photos_of_step(self.seed, step, self.method.batch, len(self.collection))
+        photos = photos[: len(photos) // world * world]
+        skipped: list[tuple[str, str]] = []
+        mine = [self._example(i, (self.seed, step, i), skipped) for i in share(photos, rank, world)]
+        partners = draw_partners(len(photos), self.network.parts, generator(self.seed, "partners", step))
+        stacked = {key: torch.stack([example[key] for example in mine]) for key in mine[0]}
+        return stacked | {"partners": partners, "skipped": skipped}
+
+    def _example(self, index: int, address: tuple[int, ...], skipped: list[tuple[str, str]]) -> Batch:
+        """A photo's views; the next usable photo stands in for one that is broken."""
+        for offset in range(len(self.collection)):
+            place = (index + offset) % len(self.collection)
+            try:
+                return views(self.collection[place], self.method.size, *address)
+            except BadPhoto as error:
+                skipped.append((self.collection.ids[place], str(error)))
+        raise ValueError(f"no photo of {self.collection.name} could be used: {skipped[0][1]}")
+
+    def loss(self, network: nn.Module, batch: Batch, gather: Gather) -> tuple[Tensor, dict[str, Tensor]]:
+        method, foreground = self.method, batch["foreground"]
+        size = foreground.shape[1:]
+        logits = _enlarge(network(batch["first"]), size)
+        masks = logits.softmax(1) * foreground[:, None]
+        maps = [w * m for w, m in zip(method.layer_weights, self.phi.maps(batch["clean"]), strict=True)]
+        pooled = pool(masks, maps)
+        terms = {"L_f": part_consistency(pooled).mean()}
+        terms["L_v"] = visual_consistency(masks, kornia.color.rgb_to_lab(batch["clean"])).mean()
+        moved = _enlarge(network(batch["second"]), size)
+        valid = warp(foreground[:, None], batch["warp"])[:, 0]
+        terms["L_e"] = equivariance(
+            warp(logits, batch["warp"]), moved, valid, one_way=method.published_code
+        ).mean()
+        terms["L_c"] = self._across(gather(pooled.z), batch, moved, valid, gather)
+        total = sum(getattr(method, f"lambda_{name[-1]}") * value for name, value in terms.items())
+        return total, terms  # type: ignore[return-value]
+
+    def _across(self, z: Tensor, batch: Batch, moved: Tensor, valid: Tensor, gather: Gather) -> Tensor:
+        method, partners = self.method, batch["partners"]
+        if method.across == "l2":
+            return descriptor_distance(z, partners)
+        if method.across == "views":
+            seen = warp(batch["clean"], batch["warp"])
+            maps = [w * m for w, m in zip(method.layer_weights, self.phi.maps(seen), strict=True)]
+            other = gather(pool(moved.softmax(1) * valid[:, None], maps).z)
+            own = torch.arange(len(z), device=z.device)[:, None].expand(-1, z.shape[1]) + len(z)
+            z, partners = torch.cat([z, other]), torch.cat([own, own - len(z)])
+        return contrastive(z, partners, method.temperature, method.cosine, method.published_code)
+
+
+def _enlarge(logits: Float[Tensor, "B K h w"], size: tuple[int, ...]) -> Float[Tensor, "B K H W"]:
+    """To the photo's grid. Corners align: with its odd grid the network's cells sit at pixels 0, 8, 16, ..."""
+    return F.interpolate(logits, size, mode="bilinear", align_corners=True)

@@ -1,0 +1,63 @@
+"""What all methods on a frozen backbone share: the segmenter, the collection's features, and where the objects are."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from meronym.backbones import FeatureCache, load_backbone
+from meronym.collections import Collection
+from meronym.features import FeatureSet, extract
+from meronym.masks import object_classifier, split_foreground
+from meronym.methods.base import Method, check_parts
+from meronym.progress import say
+from meronym.segmenters import HeadSegmenter
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrozenMethod(Method):
+    """backbone: a name, see `meronym info`. layers, size: None for the backbone's own.
+
+    centre: which share of each photo's own mean over its object is taken off its features, 0 to 1.
+    """
+
+    backbone: str
+    layers: tuple[str, ...] | None = None
+    size: int | None = None
+    centre: float = 0.0
+
+    def prepare(self, collection: Collection, parts: int) -> tuple[HeadSegmenter, FeatureSet]:
+        """A segmenter that knows the objects, with an untrained head, and the features to train it on.
+
+        With masks, boxes or an alpha channel the head looks at the windows around the objects. Without any, it
+        looks at whole photos, and the objects in them are found by the features.
+        """
+        check_parts(parts, len(collection))
+        backbone = load_backbone(self.backbone, layers=self.layers, size=self.size)
+        segmenter = HeadSegmenter(backbone, parts, self.centre)
+        features = extract(collection, segmenter, FeatureCache())
+        check_parts(parts, len(features))
+        if not features.masked:
+            segmenter.zoom = False
+            say("no masks given: finding the objects by their features")
+            features = found_objects(features)
+        weight, bias = object_classifier(features.maps(), features.foreground / 255)
+        with torch.no_grad():
+            segmenter.object.weight.copy_(torch.from_numpy(weight)[None, :, None, None])
+            segmenter.object.bias.fill_(bias)  # type: ignore[union-attr]
+        segmenter.finds = True
+        return segmenter, features
+
+
+def found_objects(features: FeatureSet) -> FeatureSet:
+    """The same features with the foreground that they themselves show; a photo without any is left out."""
+    foreground = np.stack(split_foreground(features.maps())).astype(np.uint8) * 255
+    keep = [i for i, photo in enumerate(foreground) if (photo > 0).sum() >= 4]
+    return dataclasses.replace(
+        features,
+        rows=[features.rows[i] for i in keep],
+        paths=[features.paths[i] for i in keep],
+        foreground=foreground[keep],
+        skipped=[*features.skipped, *((f"photo {i}", "no object found in it") for i in set(range(len(foreground))) - set(keep))],
+    )

@@ -1,0 +1,66 @@
+"""k-means on the object's features: the baseline of Tables 2 and 5, and the start of other methods.
+
+Every cell of the object in every photo is a point; parts are the K clusters. scikit-learn's KMeans on a bounded
+sample, so memory does not grow with the collection.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from sklearn.cluster import KMeans as Lloyd
+from torch import Tensor
+
+from meronym.collections import Collection
+from meronym.features import FeatureSet
+from meronym.methods.base import measured
+from meronym.methods.frozen import FrozenMethod
+from meronym.model import PartModel
+from meronym.segmenters import remove_mean
+from meronym.training.run import Run
+from meronym.training.sampling import generator
+
+MOST_POINTS = 2**17
+
+
+@dataclass(frozen=True, kw_only=True)
+class KMeans(FrozenMethod):
+    """See `FrozenMethod` for the settings."""
+
+    name: ClassVar[str] = "kmeans"
+
+    def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
+        about = self.settings() | {"seed": seed}
+        with measured(about):
+            segmenter, features = self.prepare(collection, parts)
+            centres, spread = cluster(sample_points(features, self.centre, seed), parts, seed)
+            segmenter.head.start_from(centres, sharpness=5 / spread)
+        return PartModel(segmenter, about=about | {"skipped": features.skipped})
+
+
+def sample_points(features: FeatureSet, centre: float, seed: int) -> Float[Tensor, "N D"]:
+    """Prepared features of the object's cells, at most MOST_POINTS, the same number from each photo if it has them."""
+    each = max(1, MOST_POINTS // len(features))
+    points = []
+    for positions, maps, foreground in features.batches():
+        prepared = remove_mean(maps, foreground, centre)
+        for position, photo, inside in zip(positions, prepared, foreground > 0.5, strict=True):
+            cells = photo[:, inside].T
+            chosen = torch.randperm(len(cells), generator=generator(seed, "points", position))[:each]
+            points.append(cells[chosen])
+    return torch.cat(points)
+
+
+def cluster(points: Float[Tensor, "N D"], parts: int, seed: int) -> tuple[Float[Tensor, "K D"], float]:
+    """K centres, and the mean squared distance of a point to its centre, per dimension-free unit.
+
+    Raises ValueError where there are fewer different points than parts.
+    """
+    values = points.numpy()
+    if len(np.unique(values[:: max(1, len(values) // 4096)], axis=0)) < parts:
+        raise ValueError(f"--parts {parts}: the photos hold fewer different patches than that; choose fewer parts")
+    found = Lloyd(parts, n_init=1, random_state=seed).fit(values)
+    centres = torch.from_numpy(found.cluster_centers_).float()
+    return centres, max(float(found.inertia_) / len(values), 1e-6)

@@ -1,0 +1,210 @@
+"""The networks that cut a photo into parts: photo in, logits over K parts out.
+
+Two kinds: a linear head on a frozen backbone, and the paper's DeepLab-v2 trained end to end. Both see a window of
+the photo; how a window becomes a network input is theirs to say (`frame`).
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from meronym.backbones import Backbone, load_backbone
+from meronym.backbones.base import IMAGENET_MEAN, IMAGENET_STD
+from meronym.backbones.resnet import resnet50_trunk
+from meronym.images import Window, square_window
+
+
+class Segmenter(nn.Module, ABC):
+    """Photo to logits over parts. parts: K. size: side (or shorter side) of the network input, pixels."""
+
+    parts: int
+    size: int
+    corners: bool = False
+    """Whether the corner cells of the logits lie on the corner pixels (align_corners of an interpolation)."""
+
+    @abstractmethod
+    def window(self, box: Window) -> Window:
+        """The window of the photo to look at, for an object in this box."""
+
+    @abstractmethod
+    def frame(self, window: Window) -> tuple[int, int]:
+        """(width, height) of the network input for a window of the photo."""
+
+    @abstractmethod
+    def forward(
+        self, images: Float[Tensor, "B 3 H W"], foreground: Float[Tensor, "B H W"] | None = None
+    ) -> Float[Tensor, "B K h w"]:
+        """Logits on the network's own grid. images: RGB in [0, 1]. foreground: 0..1, or None if not known."""
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """What `build` needs to make this network again, without its weights."""
+
+    @abstractmethod
+    def own_state(self) -> dict[str, Tensor]:
+        """The tensors that a saved model holds: not those of a frozen backbone, which has a home of its own."""
+
+
+class LinearHead(nn.Module):
+    """K linear classifiers on a feature map: where training starts, the distances to K centres.
+
+    centre: which share of each photo's own mean over the object is taken off its features, 0 to 1.
+    """
+
+    def __init__(self, dim: int, parts: int, centre: float = 0.0) -> None:
+        super().__init__()
+        self.centre = centre
+        self.weight = nn.Parameter(torch.zeros(parts, dim))
+        self.bias = nn.Parameter(torch.zeros(parts))
+
+    def forward(
+        self, features: Float[Tensor, "B D h w"], foreground: Float[Tensor, "B H W"] | None = None
+    ) -> Float[Tensor, "B K h w"]:
+        prepared = remove_mean(features, foreground, self.centre)
+        return F.conv2d(prepared, self.weight[:, :, None, None], self.bias)
+
+    @torch.no_grad()
+    def start_from(self, centres: Float[Tensor, "K D"], sharpness: float) -> None:
+        """The softmax of -sharpness ||x - c_k||^2."""
+        self.weight.copy_(2 * sharpness * centres)
+        self.bias.copy_(-sharpness * centres.square().sum(1))
+
+
+class HeadSegmenter(Segmenter):
+    """A linear head on the features of a frozen backbone, and a second one that knows the object from the rest.
+
+    The second makes the model independent of masks once it is trained: `finds` says whether it was fitted.
+    zoom: whether the head was trained on windows around objects, rather than on whole photos.
+    """
+
+    def __init__(self, backbone: Backbone, parts: int, centre: float = 0.0, zoom: bool = True) -> None:
+        super().__init__()
+        self.backbone, self.parts, self.size, self.zoom = backbone, parts, backbone.size, zoom
+        self.head = LinearHead(backbone.dim, parts, centre)
+        self.object = nn.Conv2d(backbone.dim, 1, 1).requires_grad_(False)
+        self.finds = False
+
+    def window(self, box: Window) -> Window:
+        return square_window(box)
+
+    def frame(self, window: Window) -> tuple[int, int]:
+        return self.size, self.size
+
+    def forward(
+        self, images: Float[Tensor, "B 3 H W"], foreground: Float[Tensor, "B H W"] | None = None
+    ) -> Float[Tensor, "B K h w"]:
+        return self.cut(self.backbone(images), foreground)
+
+    def cut(
+        self, features: Float[Tensor, "B D h w"], foreground: Float[Tensor, "B H W"] | None = None
+    ) -> Float[Tensor, "B K h w"]:
+        """Logits from the backbone's features. Where the object is not given, it is found."""
+        return self.head(features, self.find(features) if foreground is None else foreground)
+
+    def find(self, features: Float[Tensor, "B D h w"]) -> Float[Tensor, "B h w"] | None:
+        """How surely each cell belongs to the object, 0 to 1; None for a model that was never told."""
+        return self.object(features)[:, 0].sigmoid() if self.finds else None
+
+    def config(self) -> dict[str, Any]:
+        backbone = self.backbone
+        return {
+            "kind": "head",
+            "backbone": backbone.name,
+            "layers": list(backbone.layers),
+            "weights": backbone.weights_hash,
+            "parts": self.parts,
+            "centre": self.head.centre,
+            "size": self.size,
+            "zoom": self.zoom,
+            "finds": self.finds,
+        }
+
+    def own_state(self) -> dict[str, Tensor]:
+        return nn.ModuleDict({"head": self.head, "object": self.object}).state_dict()
+
+
+def remove_mean(
+    features: Float[Tensor, "B D h w"], foreground: Float[Tensor, "B H W"] | None, share: float
+) -> Float[Tensor, "B D h w"]:
+    """Take off `share` of each photo's mean feature over the foreground (over everything where it is None)."""
+    if share == 0:
+        return features
+    if foreground is None:
+        return features - share * features.mean((2, 3), keepdim=True)
+    weight = F.interpolate(foreground[:, None], features.shape[2:], mode="area")
+    mean = (features * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-6)
+    return features - share * mean
+
+
+class DeepLab(Segmenter):
+    """The paper's f: DeepLab-v2 on ResNet-50 at output stride 8, four summed dilated classifiers, K outputs.
+
+    There is no background channel: the mask of the object comes from elsewhere. The published code feeds only
+    half of the last block's 2048 channels to the classifiers; here, as in DeepLab, they see all.
+    """
+
+    MULTIPLE = 16
+    corners = True  # 256 pixels give 33 cells, at pixels 0, 8, 16, ...
+
+    def __init__(self, parts: int, size: int = 256, caffe: bool = True, trunk: nn.Module | None = None) -> None:
+        """trunk: a ResNet-50 with weights; None makes one that awaits a state dict. caffe: stride placement."""
+        super().__init__()
+        self.parts, self.size, self.caffe = parts, size, caffe
+        self.trunk = trunk or resnet50_trunk(caffe=caffe, output_stride=8)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+        rates = (6, 12, 18, 24)
+        self.classifiers = nn.ModuleList(nn.Conv2d(2048, parts, 3, padding=r, dilation=r) for r in rates)
+        for conv in self.classifiers:
+            nn.init.normal_(conv.weight, std=0.01)  # type: ignore[arg-type]
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        for norm in self.trunk.modules():
+            if isinstance(norm, nn.BatchNorm2d):
+                norm.requires_grad_(False)  # statistics follow the data, scale and shift stay, as published
+
+    def window(self, box: Window) -> Window:
+        return box
+
+    def frame(self, window: Window) -> tuple[int, int]:
+        x0, y0, x1, y1 = window
+        scale = self.size / max(min(x1 - x0, y1 - y0), 1)
+        longest = 4 * self.size  # a very long window would not fit in memory
+        width, height = (round(min(side * scale, longest) / self.MULTIPLE) for side in (x1 - x0, y1 - y0))
+        return max(width, 1) * self.MULTIPLE, max(height, 1) * self.MULTIPLE
+
+    def forward(
+        self, images: Float[Tensor, "B 3 H W"], foreground: Float[Tensor, "B H W"] | None = None
+    ) -> Float[Tensor, "B K h w"]:
+        features = self.trunk((images - self.mean) / self.std)
+        return torch.stack([classify(features) for classify in self.classifiers]).sum(0)
+
+    def config(self) -> dict[str, Any]:
+        return {"kind": "deeplab", "parts": self.parts, "size": self.size, "caffe": self.caffe}
+
+    def own_state(self) -> dict[str, Tensor]:
+        return {name: tensor.detach() for name, tensor in self.state_dict().items()}
+
+
+def build(config: dict[str, Any], state: dict[str, Tensor]) -> Segmenter:
+    """A segmenter from its config and own state. Raises ValueError where the backbone's weights are others."""
+    match config["kind"]:
+        case "head":
+            backbone = load_backbone(config["backbone"], layers=tuple(config["layers"]), size=config["size"])
+            if backbone.weights_hash != config["weights"]:
+                raise ValueError(
+                    f"the model was trained on other {config['backbone']} weights ({config['weights']}) than those in "
+                    f"{backbone.source} ({backbone.weights_hash}): set MERONYM_WEIGHTS to the ones it was trained with"
+                )
+            segmenter: Segmenter = HeadSegmenter(backbone, config["parts"], config["centre"], config["zoom"])
+            segmenter.finds = config["finds"]
+            nn.ModuleDict({"head": segmenter.head, "object": segmenter.object}).load_state_dict(state)
+        case "deeplab":
+            segmenter = DeepLab(config["parts"], config["size"], config["caffe"])
+            segmenter.load_state_dict(state)
+        case other:
+            raise ValueError(f"kind {other!r}: a model of this version is 'head' or 'deeplab'")
+    return segmenter.eval()

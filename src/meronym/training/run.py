@@ -1,0 +1,94 @@
+"""A run is a folder: settings, metrics, checkpoints, samples, the model and a report. Nothing is written elsewhere."""
+
+import csv
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+class RunExists(ValueError):
+    """The folder holds a run of other settings; nothing of it was touched."""
+
+
+class Run:
+    """Opens a run folder, or creates it. The same settings go on where the run stopped."""
+
+    def __init__(self, folder: str | Path, settings: Mapping[str, Any]) -> None:
+        self.folder = Path(folder)
+        self.settings = dict(settings)
+        self._check()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.folder / "settings.yaml", yaml.safe_dump(self.settings, sort_keys=False))
+        self._columns: list[str] | None = None
+        self._begin = time.monotonic()
+
+    @staticmethod
+    def read(folder: str | Path) -> dict[str, Any]:
+        """The settings of a run. Raises FileNotFoundError where there is none."""
+        path = Path(folder) / "settings.yaml"
+        if not path.exists():
+            raise FileNotFoundError(f"{folder} is no run folder: it has no settings.yaml")
+        return yaml.safe_load(path.read_text())
+
+    def _check(self) -> None:
+        path = self.folder / "settings.yaml"
+        if not path.exists():
+            if self.folder.is_dir() and any(self.folder.iterdir()):
+                raise RunExists(f"{self.folder} is not empty and holds no run: choose another folder with --run")
+            return
+        before = yaml.safe_load(path.read_text()) or {}
+        changed = [
+            f"{key}: {before.get(key)!r} there, {self.settings.get(key)!r} here"
+            for key in sorted({*before, *self.settings})
+            if before.get(key) != self.settings.get(key)
+        ]
+        if changed:
+            raise RunExists(
+                f"{self.folder} holds a run with other settings ({'; '.join(changed)}): "
+                "repeat its settings to go on with it, or choose another folder with --run"
+            )
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "last.ckpt"
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model"
+
+    @property
+    def finished(self) -> bool:
+        return (self.model / "config.json").exists()
+
+    def rewind(self, step: int) -> None:
+        """Forget the logged rows from `step` on: they will be computed again."""
+        path = self.folder / "metrics.csv"
+        if not path.exists():
+            return
+        with path.open(newline="") as file:
+            rows = list(csv.reader(file))
+        header, kept = rows[0], [row for row in rows[1:] if row and int(row[0]) < step]
+        write_atomically(path, "".join(",".join(row) + "\n" for row in [header, *kept]))
+        self._columns = header
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Append one row to metrics.csv; the columns are those of the first row."""
+        path = self.folder / "metrics.csv"
+        if self._columns is None:
+            self._columns = ["step", "seconds", *values]
+            path.write_text(",".join(self._columns) + "\n")
+        row = {"step": step, "seconds": f"{time.monotonic() - self._begin:.1f}"}
+        row |= {key: f"{value:.6g}" for key, value in values.items()}
+        with path.open("a", newline="") as file:
+            file.write(",".join(str(row.get(column, "")) for column in self._columns) + "\n")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write so that a reader, or a power cut, sees the old file or the new one, never half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    os.replace(temporary, path)
