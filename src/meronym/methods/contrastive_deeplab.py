@@ -41,6 +41,9 @@ from meronym.training.views import views, warp
 class ContrastiveDeepLab(Method):
     """trunk: the ResNet-50 that f starts from. phi, layers, layer_weights: the perceptual network.
 
+    layer_energies: mean ||F_u||^2 on the objects that each layer is scaled to before its weight; None: left as it is.
+    The published weights are for torchvision's networks (measured on its VGG-16: relu3_2 3660, relu5_3 1460); the
+    original release's activations are 80 times larger in relu3_2 and 9 times in relu5_4.
     lambda_*: published weights; lambda_f is for the sum over a batch of six, so 5 there is 30 a photo.
     across: "contrastive" (Eq. 3), "l2" (Table 2) or "views" (Table 2: the partner is another view of the same photo).
     schedule_steps: where the polynomial decay of the learning rate ends; steps: where training ends.
@@ -51,6 +54,7 @@ class ContrastiveDeepLab(Method):
     phi: str = "vgg19"
     layers: tuple[str, ...] = ("relu3_2", "relu5_4")
     layer_weights: tuple[float, ...] = (0.33, 1.0)
+    layer_energies: tuple[float, ...] | None = (3660.0, 1460.0)
     size: int = 256
     lambda_f: float = 30.0
     lambda_c: float = 2.3e3
@@ -69,7 +73,7 @@ class ContrastiveDeepLab(Method):
 
     def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
         check_parts(parts, len(collection))
-        fabric = make_fabric()
+        fabric = make_fabric(mixed=True)
         trunk = load_trunk(self.trunk)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -78,8 +82,25 @@ class ContrastiveDeepLab(Method):
         with measured(about):
             phi = load_backbone(self.phi, layers=self.layers).to(fabric.device)
             training = DeepLabTraining(self, segmenter, phi, collection, seed)
+            training.scales = self.layer_scales(training)
             skipped = optimise(training, run, fabric)
         return PartModel(segmenter.cpu(), about=about | training.last | {"skipped": skipped})
+
+
+    def layer_scales(self, training: "DeepLabTraining", steps: int = 5) -> list[float]:
+        """Factors that bring phi's layers to `layer_energies` and `layer_weights`, from the first few batches."""
+        if self.layer_energies is None:
+            return list(self.layer_weights)
+        seen = [training.batch(step, 0, 1) for step in range(steps)]
+        clean, foreground = (torch.cat([batch[key] for batch in seen]) for key in ("clean", "foreground"))
+        scales = []
+        for found, energy, weight in zip(
+            training.phi.maps(clean), self.layer_energies, self.layer_weights, strict=True
+        ):
+            inside = F.interpolate(foreground[:, None], found.shape[2:], mode="area")[:, 0].to(found)
+            mean = float((found.square().sum(1) * inside).sum() / inside.sum())
+            scales.append(weight * (energy / mean) ** 0.5)
+        return scales
 
 
 class DeepLabTraining(Training):
@@ -89,6 +110,7 @@ class DeepLabTraining(Training):
         self, method: ContrastiveDeepLab, network: DeepLab, phi: Backbone, collection: Collection, seed: int
     ) -> None:
         self.method, self.network, self.phi, self.collection, self.seed = method, network, phi, collection, seed
+        self.scales = list(method.layer_weights)
         self.steps, self.clip, self.workers = method.steps, method.clip, method.workers
         slow = [p for p in network.trunk.parameters() if p.requires_grad]
         fast = list(network.classifiers.parameters())
@@ -120,13 +142,12 @@ class DeepLabTraining(Training):
     def loss(self, network: nn.Module, batch: Batch, gather: Gather) -> tuple[Tensor, dict[str, Tensor]]:
         method, foreground = self.method, batch["foreground"]
         size = foreground.shape[1:]
-        logits = _enlarge(network(batch["first"]), size)
+        logits = _enlarge(network(batch["first"]).float(), size)
         masks = logits.softmax(1) * foreground[:, None]
-        maps = [w * m for w, m in zip(method.layer_weights, self.phi.maps(batch["clean"]), strict=True)]
-        pooled = pool(masks, maps)
+        pooled = pool(masks, self._features(batch["clean"]))
         terms = {"L_f": part_consistency(pooled).mean()}
         terms["L_v"] = visual_consistency(masks, kornia.color.rgb_to_lab(batch["clean"])).mean()
-        moved = _enlarge(network(batch["second"]), size)
+        moved = _enlarge(network(batch["second"]).float(), size)
         valid = warp(foreground[:, None], batch["warp"])[:, 0]
         terms["L_e"] = equivariance(
             warp(logits, batch["warp"]), moved, valid, one_way=method.published_code
@@ -135,14 +156,16 @@ class DeepLabTraining(Training):
         total = sum(getattr(method, f"lambda_{name[-1]}") * value for name, value in terms.items())
         return total, terms  # type: ignore[return-value]
 
+    def _features(self, images: Float[Tensor, "B 3 H W"]) -> list[Tensor]:
+        return [scale * found for scale, found in zip(self.scales, self.phi.maps(images), strict=True)]
+
     def _across(self, z: Tensor, batch: Batch, moved: Tensor, valid: Tensor, gather: Gather) -> Tensor:
         method, partners = self.method, batch["partners"]
         if method.across == "l2":
             return descriptor_distance(z, partners)
         if method.across == "views":
-            seen = warp(batch["clean"], batch["warp"])
-            maps = [w * m for w, m in zip(method.layer_weights, self.phi.maps(seen), strict=True)]
-            other = gather(pool(moved.softmax(1) * valid[:, None], maps).z)
+            seen = self._features(warp(batch["clean"], batch["warp"]))
+            other = gather(pool(moved.softmax(1) * valid[:, None], seen).z)
             own = torch.arange(len(z), device=z.device)[:, None].expand(-1, z.shape[1]) + len(z)
             z, partners = torch.cat([z, other]), torch.cat([own, own - len(z)])
         return contrastive(z, partners, method.temperature, method.cosine, method.published_code)

@@ -19,6 +19,7 @@ from lightning.fabric.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from meronym.backbones.precision import native_bf16
 from meronym.progress import progress, say
 from meronym.training.run import Run
 
@@ -66,18 +67,22 @@ class Training(ABC):
         """Called after every step, on the first process: draw samples now and then."""
 
 
-def make_fabric(precision: str | None = None) -> Fabric:
-    """Every device there is: several GPUs by DDP, one GPU, or the CPU. bf16 where the hardware has it.
+def make_fabric(mixed: bool = False) -> Fabric:
+    """Every device there is: several GPUs by DDP, one GPU, or the CPU.
 
+    mixed: bf16 autocast where the hardware computes it, float32 elsewhere.
     A process started by a launcher (torchrun) takes its place among the others.
     """
-    bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    gpus, world = torch.cuda.device_count(), int(os.environ.get("WORLD_SIZE", "1"))
+    launched = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    devices = launched if world > 1 else max(gpus, 1)
+    bf16 = mixed and native_bf16(torch.device("cuda" if gpus else "cpu"))
     fabric = Fabric(
-        accelerator="auto" if torch.cuda.is_available() else "cpu",
-        devices=int(os.environ.get("LOCAL_WORLD_SIZE", world)) if world > 1 else 1,
-        strategy=DDPStrategy(broadcast_buffers=False) if world > 1 else "auto",
-        precision=precision or ("bf16-mixed" if bf16 else "32-true"),  # type: ignore[arg-type]
+        accelerator="cuda" if gpus else "cpu",
+        devices=devices,
+        num_nodes=max(world // launched, 1),
+        strategy=DDPStrategy(broadcast_buffers=False) if max(world, devices) > 1 else "auto",
+        precision="bf16-mixed" if bf16 else "32-true",
     )
     fabric.launch()
     return fabric
@@ -89,6 +94,7 @@ def optimise(training: Training, run: Run, fabric: Fabric) -> list[tuple[str, st
     Raises Interrupted after SIGINT or SIGTERM, with the state saved.
     """
     network, optimizer = fabric.setup(training.network, training.optimizer)
+    network.train()
     start = _resume(run, fabric, network, optimizer)
     board = _board(run, start) if fabric.is_global_zero else None
     base_rates = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
