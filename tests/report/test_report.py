@@ -248,6 +248,7 @@ def test_chart_is_xml_with_labelled_axes(values):
     steps = np.arange(len(values)) * 10.0
     svg = ElementTree.fromstring(chart("a<b", (steps, values)))
     words = [node.text for node in svg.iter("text")]
+    assert max(map(len, words)) <= 10
     assert "step" in words and "a<b" in words
     lines = [node.get("points") for node in svg.iter("polyline")]
     numbers = np.array([float(n) for line in lines for n in re.split("[ ,]", line)])

@@ -16,7 +16,7 @@ NAMES = {
     "L_e": "equivariance, L_e",
 }
 WIDTH, HEIGHT = 380, 220
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 40
+LEFT, RIGHT, TOP, BOTTOM = 60, 16, 12, 40
 MOST_POINTS = 300
 
 Curve = tuple[np.ndarray, np.ndarray]
@@ -54,23 +54,24 @@ def chart(name: str, curve: Curve) -> str:
     mean = _running_mean(values)
     low, high = np.quantile(np.concatenate([values, mean]), (0.01, 0.99))
     y_ticks = ticks(min(low, mean.min()), max(high, mean.max()))
-    x_ticks = ticks(steps[0], steps[-1])
+    x0, x1 = curve[0][[0, -1]]
     y0, y1 = y_ticks[0], y_ticks[-1]
 
     def place(x: np.ndarray, y: np.ndarray) -> str:
-        left = LEFT + (x - steps[0]) / max(steps[-1] - steps[0], 1e-12) * (WIDTH - LEFT - RIGHT)
+        left = LEFT + (x - x0) / max(x1 - x0, 1e-12) * (WIDTH - LEFT - RIGHT)
         top = TOP + (y1 - y.clip(y0, y1)) / (y1 - y0) * (HEIGHT - TOP - BOTTOM)
         return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(left, top, strict=True))
 
     grid = []
-    digits = max(len(f"{value:.10g}".partition(".")[2]) for value in y_ticks)
+    digits = max(len(f"{value:.10f}".rstrip("0").partition(".")[2]) for value in y_ticks)
+    style = f".{digits}f" if digits < 5 else ".3g"
     for value in y_ticks:
-        a = place(steps[[0, -1]], np.full(2, value))
+        a = place(np.array([x0, x1]), np.full(2, value))
         y = a.split(",")[-1]
         grid.append(f'<polyline class="grid" points="{a}"/>')
-        grid.append(f'<text x="{LEFT - 7}" y="{y}" dy=".32em" text-anchor="end">{value:.{digits}f}</text>')
-    for value in x_ticks:
-        if steps[0] <= value <= steps[-1]:
+        grid.append(f'<text x="{LEFT - 7}" y="{y}" dy=".32em" text-anchor="end">{value:{style}}</text>')
+    for value in ticks(x0, x1):
+        if x0 <= value <= x1:
             x = place(np.array([value]), np.array([y0])).split(",")[0]
             grid.append(f'<text x="{x}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">{value:,.6g}</text>')
     title = clean(NAMES.get(name, name))
@@ -104,9 +105,8 @@ def _thinned(values: np.ndarray) -> np.ndarray:
 
 
 def _running_mean(values: np.ndarray) -> np.ndarray:
-    """Over a fifth of the curve, three values at least, fewer near its ends."""
-    half = max(1, len(values) // 10)
+    """Over a fifth of the curve, fewer values near its ends, as many before as after."""
     sums = np.concatenate([[0.0], np.cumsum(values)])
     index = np.arange(len(values))
-    first, last = np.maximum(index - half, 0), np.minimum(index + half + 1, len(values))
-    return (sums[last] - sums[first]) / (last - first)
+    reach = np.minimum(max(1, len(values) // 10), np.minimum(index, index[::-1]))
+    return (sums[index + reach + 1] - sums[index - reach]) / (2 * reach + 1)

@@ -58,12 +58,12 @@ def largest_piece(mask: np.ndarray) -> np.ndarray:
 def part_window(mask: np.ndarray, least: float, spread: float = 2.3) -> Window:
     """A square around the bulk of a mask (H, W): the mean plus and minus `spread` standard deviations.
 
-    Stray pixels far away do not make it larger. least: its smallest side in pixels.
+    It lies in the photo, and stray pixels far away do not make it larger. least: smallest side in pixels.
     """
     height, width = mask.shape
     y, x = np.nonzero(mask)
     half = max(spread * max(x.std(), y.std()) * 1.15, least / 2, 4.0)
-    half = min(half, max(height, width) / 2)
+    half = min(half, min(height, width) / 2)
     cx, cy = (_centre(v.mean() + 0.5, half, limit) for v, limit in ((x, width), (y, height)))
     return cx - half, cy - half, cx + half, cy + half
 
