@@ -27,7 +27,8 @@ def train(
     seed: int = 0,
     starts: int = 1,
     kind: str | None = None,
-    set: Settings = (),  # noqa: A002 - it is --set on the command line
+    set: Settings = (),
+    report: bool = True,
 ) -> None:
     """Find the parts of a category in its photos.
 
@@ -53,6 +54,8 @@ def train(
         Of collection, where it cannot be told from its files.
     set
         Other settings of the method: --set steps=200 lambda_c=0.3
+    report
+        Draw report.html when done.
     """
     from meronym import commands
 
@@ -66,6 +69,7 @@ def train(
         starts=starts,
         kind=kind,
         settings=_settings(set),
+        report=report,
     )
 
 

@@ -32,6 +32,7 @@ def train(
     starts: int = 1,
     kind: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    report: bool = True,
 ) -> PartModel:
     """Find the parts of a category in its photos; no part labels are needed.
 
@@ -48,6 +49,7 @@ def train(
         starts: train so many times from different starts, and keep the one with the lowest loss.
         kind: of collection, where it cannot be told from its files.
         settings: other settings of the method, by name.
+        report: draw report.html when done.
     """
     collection = _collection(photos, kind)
     chosen = _method(method, backbone, settings)
@@ -60,8 +62,9 @@ def train(
     model = _best_of(chosen, collection, parts, folder, seed, starts)
     model.save(folder.model)
     say(f"the model is in {folder.model}")
-    page = write_report(folder.folder, model, collection)
-    say(f"look at what was found: {page}")
+    if report:
+        page = write_report(folder.folder, model, collection, skipped=model.about["skipped"])
+        say(f"look at what was found: {page}")
     return model
 
 
@@ -89,7 +92,9 @@ def evaluate(
         raise ValueError(f"--protocol {protocol}: one of {', '.join(PROTOCOLS)}")
     model = PartModel.load(run)
     before = Run.read(run)
-    collection = open_collection(photos or before["photos"], kind or before["kind"], **_seeded(photos, before)).split(split)
+    collection = open_collection(photos or before["photos"], kind or before["kind"], **_seeded(photos, before)).split(
+        split
+    )
     say(collection.summary())
     score = evaluate_pixels if collection.part_names else evaluate_keypoints
     scores = {name: round(value, 3) for name, value in score(model, collection, protocol).items()}
@@ -116,7 +121,7 @@ def demo(photos: str = "toy", parts: int = 6, run: str | Path = "demo") -> dict[
         return {}
     scores = evaluate(run, results=Path(run) / "results")
     collection = open_collection(photos, **_seeded(None, Run.read(run)))
-    write_report(Path(run), model, collection.split("train"))
+    write_report(Path(run), model, collection.split("train"), skipped=model.about["skipped"])
     return scores
 
 
@@ -179,7 +184,10 @@ def _best_of(method: Method, collection: Collection, parts: int, run: Run, seed:
         own = Run(run.folder / f"start-{start}", {**run.settings, "seed": seed + start, "starts": 1})
         model = PartModel.load(own.folder) if own.finished else method.fit(collection, parts, own, seed + start)
         model.save(own.model)
-        say(f"start {start}: " + ", ".join(f"{k} {model.about[k]:.4g}" for k in ("total", "L_f", "L_c") if k in model.about))
+        say(
+            f"start {start}: "
+            + ", ".join(f"{k} {model.about[k]:.4g}" for k in ("total", "L_f", "L_c") if k in model.about)
+        )
         models.append(model)
     best = min(range(starts), key=lambda i: models[i].about.get("total", 0.0))
     say(f"start {best} has the lowest loss and is kept")

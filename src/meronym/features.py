@@ -13,9 +13,10 @@ from torch import Tensor
 from meronym.backbones import FeatureCache, Job, cached_features
 from meronym.collections import Collection, Sample
 from meronym.images import BadPhoto, Window, crop_mask
-from meronym.model import look, object_box
+from meronym.model import look, object_box, photo_window
 from meronym.progress import progress, say
 from meronym.segmenters import HeadSegmenter
+
 
 @dataclass(frozen=True)
 class FeatureSet:
@@ -55,11 +56,6 @@ class FeatureSet:
             yield positions, *self.batch(positions)
 
 
-def photo_window(sample: Sample) -> Window:
-    """The whole photo."""
-    return 0.0, 0.0, float(sample.image.width), float(sample.image.height)
-
-
 def extract(
     collection: Collection, segmenter: HeadSegmenter, cache: FeatureCache, whole: bool = False, least: int = 4
 ) -> FeatureSet:
@@ -75,9 +71,7 @@ def extract(
     jobs = [Job(keys[i], lambda i=i: views.photo(i)) for i in usable]
     bad: dict[int, str] = {}
     with progress(f"{segmenter.backbone.name} features", len(jobs)) as advance:
-        paths = cached_features(
-            segmenter.backbone, jobs, cache, progress=lambda done, _: advance(done), skipped=bad
-        )
+        paths = cached_features(segmenter.backbone, jobs, cache, progress=lambda done, _: advance(done), skipped=bad)
     skipped |= {usable[j]: reason for j, reason in bad.items()}
     rows, kept, foregrounds = [], [], []
     for i, path in zip(usable, paths, strict=True):
@@ -94,7 +88,10 @@ def extract(
         rows.append(i), kept.append(path), foregrounds.append(foreground)
     reasons = [(collection.ids[i], reason) for i, reason in sorted(skipped.items())]
     if reasons:
-        say(f"skipped {len(reasons)} of {len(collection)} photos: {reasons[0][1]}" + (" ..." if len(reasons) > 1 else ""))
+        say(
+            f"skipped {len(reasons)} of {len(collection)} photos: {reasons[0][1]}"
+            + (" ..." if len(reasons) > 1 else "")
+        )
     if not rows:
         raise ValueError(f"no photo of {collection.name} could be used" + (f": {reasons[0][1]}" if reasons else ""))
     return FeatureSet(rows, kept, np.stack(foregrounds), reasons)
@@ -103,9 +100,7 @@ def extract(
 class _Views:
     """Crops of a collection's photos, and their foreground, which is cached beside the features."""
 
-    def __init__(
-        self, collection: Collection, segmenter: HeadSegmenter, cache: FeatureCache, whole: bool
-    ) -> None:
+    def __init__(self, collection: Collection, segmenter: HeadSegmenter, cache: FeatureCache, whole: bool) -> None:
         self.collection, self.segmenter, self.whole = collection, segmenter, whole
         self.cache = cache.room("foreground")
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -14,14 +14,14 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
-from meronym.backbones import FeatureCache, Job, cached_features
-from meronym.collections import Collection, Sample
+from meronym.collections import Sample
 from meronym.images import BadPhoto, Window, crop_mask, crop_photo, open_photo
 from meronym.parts import Parts
-from meronym.segmenters import HeadSegmenter, Segmenter, build
+from meronym.segmenters import Segmenter, build
 
 Photo = str | Path | Image.Image | np.ndarray
 
@@ -47,17 +47,19 @@ class PartModel:
     def parts(self) -> int:
         return self.segmenter.parts
 
-    def predict(
-        self, photo: Photo, mask: np.ndarray | None = None, box: Window | None = None
-    ) -> Parts:
+    def predict(self, photo: Photo, mask: np.ndarray | None = None, box: Window | None = None) -> Parts:
         """The parts of one photo: a path, a Pillow image, or an RGB uint8 array (H, W, 3).
 
         mask: bool (H, W), where the object is; outside it is background. box: x0, y0, x1, y1 around it.
-        With neither, the whole photo is cut into parts. Raises BadPhoto for a photo that cannot be used.
+        With neither, the object is found, if the model was trained with masks or on photos without; else the whole
+        photo is cut into parts. Raises BadPhoto for a photo that cannot be used.
         """
         image, name = _as_image(photo)
         if mask is not None and mask.shape != (image.height, image.width):
-            raise BadPhoto(name or "photo", f"its mask is {mask.shape[1]}x{mask.shape[0]}, the photo {image.width}x{image.height}")
+            raise BadPhoto(
+                name or "photo",
+                f"its mask is {mask.shape[1]}x{mask.shape[0]}, the photo {image.width}x{image.height}",
+            )
         return next(self.stream([Sample(id=name or "", image=image, mask=mask, box=box)]))
 
     def stream(self, samples: Iterable[Sample], batch: int = 8) -> Iterator[Parts]:
@@ -65,9 +67,10 @@ class PartModel:
         samples = iter(samples)
         with ThreadPoolExecutor(4) as pool:
             while group := list(islice(samples, batch)):
+                group = self._located(group, pool)
                 views = list(pool.map(self.view, group))
-                for sample, view, logits in zip(group, views, self.logits(views), strict=True):
-                    yield self._parts(sample, view, logits)
+                found = self.segment(views)
+                yield from pool.map(self._parts, group, views, *zip(*found, strict=True))
 
     def view(self, sample: Sample, window: Window | None = None) -> "View":
         """What the network sees of a sample: the window of its object (or the one given), and its foreground."""
@@ -75,24 +78,37 @@ class PartModel:
         return look(sample, window, self.segmenter.frame(window))
 
     @torch.inference_mode()
-    def logits(self, views: list["View"]) -> list[Float[Tensor, "K h w"]]:
-        """Logits of each view, on the network's grid. Views of one size run as one batch."""
+    def segment(self, views: list["View"]) -> list[tuple[Float[Tensor, "K h w"], Float[Tensor, "h w"] | None]]:
+        """Logits of each view on the network's grid, and the object if the model can find it. One batch a size."""
         device = next(self.segmenter.parameters()).device
-        results: list[Tensor] = [torch.empty(0)] * len(views)
-        for size in {view.photo.size for view in views}:
-            rows = [i for i, view in enumerate(views) if view.photo.size == size]
+        results: list[Any] = [None] * len(views)
+        for size, known in {(view.photo.size, view.foreground is None) for view in views}:
+            rows = [i for i, v in enumerate(views) if (v.photo.size, v.foreground is None) == (size, known)]
             images = torch.stack([to_tensor(views[i].photo) for i in rows]).to(device)
-            known = all(views[i].foreground is not None for i in rows)
-            foreground = torch.stack([torch.from_numpy(views[i].foreground) for i in rows]).to(device) if known else None
-            for i, logits in zip(rows, self.segmenter(images, foreground).float().cpu(), strict=True):
-                results[i] = logits
+            given = [torch.from_numpy(f) for i in rows if (f := views[i].foreground) is not None]
+            logits, objects = self.segmenter.segment(images, torch.stack(given).to(device) if given else None)
+            for place, i in enumerate(rows):
+                results[i] = logits[place].float().cpu(), None if objects is None else objects[place].cpu()
         return results
 
-    def _parts(self, sample: Sample, view: "View", logits: Float[Tensor, "K h w"]) -> Parts:
-        width, height = sample.image.size
-        labels, confidence = paint(logits, view.window, (width, height), self.segmenter.corners)
+    def _located(self, group: list[Sample], pool: ThreadPoolExecutor) -> list[Sample]:
+        """Boxes for samples that come with neither mask nor box, where the model looks closely at objects."""
+        blind = [i for i, sample in enumerate(group) if sample.mask is None and sample.box is None]
+        if not blind or not getattr(self.segmenter, "zoom", False) or not getattr(self.segmenter, "finds", False):
+            return group
+        views = list(pool.map(lambda i: self.view(group[i], photo_window(group[i])), blind))
+        for i, (_, objects) in zip(blind, self.segment(views), strict=True):
+            group[i] = replace(group[i], box=found_box(objects, group[i].image.size))
+        return group
+
+    def _parts(self, sample: Sample, view: "View", logits: Tensor, objects: Tensor | None) -> Parts:
+        size = sample.image.size
+        labels, confidence = paint(logits, view.window, size, self.segmenter.corners)
         if sample.mask is not None:
             labels = labels * sample.mask
+        elif objects is not None:
+            inside, _ = paint(torch.stack([objects - 0.5, 0.5 - objects]), view.window, size)
+            labels = labels * (inside == 1)
         return Parts(labels=labels, names=self.names, confidence=confidence, id=sample.id, image=sample.image)
 
     def save(self, folder: str | Path) -> Path:
@@ -118,7 +134,10 @@ class PartModel:
         folder = Path(folder)
         folder = folder if (folder / "config.json").exists() else folder / "model"
         if not (folder / "config.json").exists():
-            raise FileNotFoundError(f"{folder.parent}: no model there; `meronym train` makes one, and an unfinished run goes on with its own command")
+            raise FileNotFoundError(
+                f"{folder.parent}: no model there; `meronym train` makes one, and the command of a run that was "
+                "interrupted finishes it"
+            )
         config = json.loads((folder / "config.json").read_text())
         segmenter = build(config["segmenter"], load_file(folder / "model.safetensors"))
         return cls(segmenter, tuple(config["names"]), config["about"])
@@ -154,22 +173,55 @@ def to_tensor(image: Image.Image) -> Float[Tensor, "3 H W"]:
     return torch.from_numpy(np.asarray(image, dtype=np.float32)).permute(2, 0, 1) / 255
 
 
+def photo_window(sample: Sample) -> Window:
+    """The whole photo."""
+    return 0.0, 0.0, float(sample.image.width), float(sample.image.height)
+
+
+def found_box(objects: Float[Tensor, "h w"], size: tuple[int, int], pad: float = 0.05) -> Window:
+    """The padded box around the largest piece of what is object (> 0.5), in a photo of this size (w, h)."""
+    pieces, count = ndimage.label(objects.numpy() > 0.5)
+    if count == 0:
+        return 0.0, 0.0, float(size[0]), float(size[1])
+    rows, columns = ndimage.find_objects(pieces == 1 + np.bincount(pieces.ravel())[1:].argmax())[0]
+    spans = []
+    for cells, length, side in ((columns, objects.shape[1], size[0]), (rows, objects.shape[0], size[1])):
+        margin = pad * (cells.stop - cells.start)
+        spans.append(((cells.start - margin) * side / length, (cells.stop + margin) * side / length))
+    (x0, x1), (y0, y1) = spans
+    return max(x0, 0.0), max(y0, 0.0), min(x1, float(size[0])), min(y1, float(size[1]))
+
+
 def paint(
-    logits: Float[Tensor, "K h w"], window: Window, size: tuple[int, int], corners: bool = False
+    logits: Float[Tensor, "K h w"],
+    window: Window,
+    size: tuple[int, int],
+    corners: bool = False,
+    band: int = 128,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (uint8, part k is k + 1, 0 outside the window) and confidence (float32) at a photo's own size (w, h)."""
+    """Labels (uint8, part k is k + 1, 0 outside the window) and confidence (float32) at a photo's own size (w, h).
+
+    Logits are enlarged bilinearly, `band` rows at a time: K full-size maps of a large photo would not fit in memory.
+    """
     width, height = size
     x0, y0, x1, y1 = (round(v) for v in window)
     x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
     left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
     labels, confidence = np.zeros((height, width), np.uint8), np.zeros((height, width), np.float32)
-    if right > left and bottom > top:
-        fine = F.interpolate(logits[None], (y1 - y0, x1 - x0), mode="bilinear", align_corners=corners)[0]
-        fine = fine[:, top - y0 : bottom - y0, left - x0 : right - x0]
-        best, label = fine.softmax(0).max(0)
-        labels[top:bottom, left:right] = label.numpy() + 1
-        confidence[top:bottom, left:right] = best.numpy()
+    if right <= left or bottom <= top:
+        return labels, confidence
+    up_y = _enlarging(y1 - y0, logits.shape[1], corners)[top - y0 : bottom - y0]
+    wide = logits @ _enlarging(x1 - x0, logits.shape[2], corners)[left - x0 : right - x0].T
+    for start in range(0, bottom - top, band):
+        rows = slice(top + start, min(top + start + band, bottom))
+        best, label = (up_y[start : start + band] @ wide).softmax(0).max(0)
+        labels[rows, left:right], confidence[rows, left:right] = label.numpy() + 1, best.numpy()
     return labels, confidence
+
+
+def _enlarging(n_out: int, n_in: int, corners: bool) -> Float[Tensor, "n_out n_in"]:
+    """Linear interpolation along one axis as a matrix."""
+    return F.interpolate(torch.eye(n_in)[None], size=n_out, mode="linear", align_corners=corners)[0].T
 
 
 def _as_image(photo: Photo) -> tuple[Image.Image, str | None]:

@@ -59,15 +59,11 @@ class Parts:
         given = palette(len(names)) if self.colours is None else self.colours
         colours = np.asarray(given, dtype=np.uint8).reshape(-1, 3)
         if len(colours) != len(names):
-            raise ValueError(
-                f"{len(colours)} colours for {len(names)} parts: give one RGB colour for each part"
-            )
+            raise ValueError(f"{len(colours)} colours for {len(names)} parts: give one RGB colour for each part")
         _check_labels(self.labels, len(names))
         shape = self.labels.shape
         if self.confidence is not None and self.confidence.shape != shape:
-            raise ValueError(
-                f"confidence is {self.confidence.shape} and labels are {shape}: give one per pixel"
-            )
+            raise ValueError(f"confidence is {self.confidence.shape} and labels are {shape}: give one per pixel")
         if self.image is not None and self.image.size != shape[::-1]:
             photo, map_ = "x".join(map(str, self.image.size)), f"{shape[1]}x{shape[0]}"
             raise ValueError(
@@ -80,9 +76,7 @@ class Parts:
     def __repr__(self) -> str:
         height, width = self.labels.shape
         there = ", ".join(repr(self.names[k - 1]) for k in self.present())
-        return (
-            f"Parts({self.id or 'photo'}, {width}x{height}, {len(self.names)} parts; here: {there or 'none'})"
-        )
+        return f"Parts({self.id or 'photo'}, {width}x{height}, {len(self.names)} parts; here: {there or 'none'})"
 
     @property
     def size(self) -> tuple[int, int]:
@@ -130,9 +124,7 @@ class Parts:
             edges: draw the borders between parts.
             names: write each part's name on it.
         """
-        photo = (
-            Image.new("RGB", self.size, (245, 245, 245)) if self.image is None else self.image.convert("RGB")
-        )
+        photo = Image.new("RGB", self.size, (245, 245, 245)) if self.image is None else self.image.convert("RGB")
         written = self.names if names else None
         return draw_overlay(photo, self.labels, self.colours, alpha=alpha, edges=edges, names=written)
 
@@ -269,9 +261,7 @@ class Parts:
 
 def _check_labels(labels: np.ndarray, parts: int) -> None:
     if labels.ndim != 2 or labels.dtype != np.uint8:
-        raise ValueError(
-            f"labels are {labels.dtype} of shape {labels.shape}: give uint8 of shape (height, width)"
-        )
+        raise ValueError(f"labels are {labels.dtype} of shape {labels.shape}: give uint8 of shape (height, width)")
     highest = int(labels.max(initial=0))
     if highest > parts:
         raise ValueError(f"labels hold part {highest}, but there are names for {parts} parts")

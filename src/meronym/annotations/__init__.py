@@ -55,14 +55,10 @@ class Format(NamedTuple):
 FORMATS = {
     "png": Format(png.write_png, png.read_png, "labels", "index PNGs: a pixel's value is its part", True),
     "colour": Format(png.write_colour, png.read_png, "layers", "transparent coloured PNG layers", True),
-    "overlay": Format(
-        png.write_overlay, None, "overlays", "the photos with their parts drawn over them", True
-    ),
+    "overlay": Format(png.write_overlay, None, "overlays", "the photos with their parts drawn over them", True),
     "coco": Format(coco.write_coco, coco.read_coco, "coco.json", "COCO, run-length masks"),
     "coco_polygons": Format(coco.write_coco_polygons, coco.read_coco, "coco_polygons.json", "COCO, polygons"),
-    "yolo": Format(
-        yolo.write_yolo, yolo.read_yolo, "yolo", "YOLO-seg (Ultralytics): text files and data.yaml"
-    ),
+    "yolo": Format(yolo.write_yolo, yolo.read_yolo, "yolo", "YOLO-seg (Ultralytics): text files and data.yaml"),
     "cvat": Format(cvat.write_cvat, cvat.read_cvat, "cvat.zip", "CVAT 1.1 for images, masks", True),
     "label_studio": Format(
         label_studio.write_label_studio,
@@ -71,9 +67,7 @@ FORMATS = {
         "Label Studio tasks with brush pre-annotations",
         True,
     ),
-    "parquet": Format(
-        table.write_parquet, None, "parts.parquet", "area, centre, box, confidence of each part"
-    ),
+    "parquet": Format(table.write_parquet, None, "parts.parquet", "area, centre, box, confidence of each part"),
 }
 
 

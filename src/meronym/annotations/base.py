@@ -78,9 +78,7 @@ def safe_name(name: str) -> str:
     path = PurePosixPath(PurePath(name).as_posix())
     leaves = path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts
     if leaves or not path.parts or "\0" in name:
-        raise ValueError(
-            f"photo name {name!r}: give its path below the photos' folder, such as 'robins/1.jpg'"
-        )
+        raise ValueError(f"photo name {name!r}: give its path below the photos' folder, such as 'robins/1.jpg'")
     return str(path)
 
 
@@ -107,13 +105,9 @@ def checked(items: Iterable[Sequence[Any]], names: Sequence[str]) -> Iterator[It
             shape = "x".join(map(str, labels.shape))
             raise ValueError(f"{name}: labels are {labels.dtype} of {shape}; give uint8 of (height, width)")
         if labels.shape != tuple(item.size):
-            raise ValueError(
-                f"{name}: labels are {labels.shape}, the photo {tuple(item.size)} (height, width)"
-            )
+            raise ValueError(f"{name}: labels are {labels.shape}, the photo {tuple(item.size)} (height, width)")
         if labels.max() > len(names):
-            raise ValueError(
-                f"{name}: labels hold part {labels.max()}, but there are {len(names)} part names"
-            )
+            raise ValueError(f"{name}: labels hold part {labels.max()}, but there are {len(names)} part names")
         if name in seen:
             raise ValueError(f"{name}: this photo came twice; give each photo its own name")
         seen.add(name)

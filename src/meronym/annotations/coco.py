@@ -103,9 +103,7 @@ def read_coco(path: str | os.PathLike[str]) -> Annotations:
         BadAnnotations: not JSON, not COCO, or more categories than a label map has room for.
     """
     content = read_json(path)
-    missing = {"images", "annotations", "categories"} - (
-        content.keys() if isinstance(content, dict) else set()
-    )
+    missing = {"images", "annotations", "categories"} - (content.keys() if isinstance(content, dict) else set())
     if missing:
         raise BadAnnotations(path, f"not a COCO file: it has no {', '.join(sorted(missing))}")
     if len(content["categories"]) > MAX_PARTS:
@@ -129,9 +127,7 @@ def _items(
                 labels[_mask(annotation["segmentation"], size)] = part_of[annotation["category_id"]]
             yield Item(image["file_name"], size, labels)
         except KeyError as error:
-            raise BadAnnotations(
-                path, f"image {image.get('id')}: no such entry or category: {error}"
-            ) from error
+            raise BadAnnotations(path, f"image {image.get('id')}: no such entry or category: {error}") from error
 
 
 def _mask(segmentation: Any, size: tuple[int, int]) -> np.ndarray:

@@ -76,9 +76,7 @@ def _write_xml(items: Iterable[Item], xml: io.TextIOWrapper, labels: Sequence[di
             if row["box"] is not None:
                 x0, y0, x1, y1 = row["box"]
                 runs = ", ".join(map(str, run_lengths(item.labels[y0:y1, x0:x1] == row["part"])))
-                xml.write(
-                    f'    <mask label={quoteattr(row["name"])} source="auto" occluded="0" rle="{runs}" '
-                )
+                xml.write(f'    <mask label={quoteattr(row["name"])} source="auto" occluded="0" rle="{runs}" ')
                 xml.write(f'left="{x0}" top="{y0}" width="{x1 - x0}" height="{y1 - y0}" z_order="0">\n')
                 xml.write("    </mask>\n")
         xml.write("  </image>\n")
@@ -145,9 +143,7 @@ def _items(path: str | os.PathLike[str], root: ElementTree.Element, names: Seque
         labels = np.zeros(size, dtype=np.uint8)
         for shape in sorted(image.iterfind("mask"), key=lambda m: int(m.get("z_order", 0))):
             if shape.attrib["label"] not in names:
-                raise BadAnnotations(
-                    path, f"a mask of label {shape.attrib['label']!r}, which is not declared"
-                )
+                raise BadAnnotations(path, f"a mask of label {shape.attrib['label']!r}, which is not declared")
             x, y, w, h = (int(shape.attrib[key]) for key in ("left", "top", "width", "height"))
             mask = from_run_lengths([int(run) for run in shape.attrib["rle"].split(",")], (h, w))
             labels[y : y + h, x : x + w][mask] = names.index(shape.attrib["label"]) + 1

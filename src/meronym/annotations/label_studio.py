@@ -195,9 +195,7 @@ def _items(path: str | os.PathLike[str], tasks: list[dict[str, Any]], names: Seq
         elif "height" in data and "width" in data:
             size = (int(data["height"]), int(data["width"]))
         else:
-            raise BadAnnotations(
-                path, f"{photo}: no brush, and no size in its data; nothing says how large it is"
-            )
+            raise BadAnnotations(path, f"{photo}: no brush, and no size in its data; nothing says how large it is")
         labels = np.zeros(size, dtype=np.uint8)
         for brush in brushes:
             try:

@@ -40,9 +40,7 @@ def outlines(mask: np.ndarray, inset: float = 0.0) -> list[np.ndarray]:
         chain = np.array(chain)
         points = np.stack([x[chain] + left, y[chain] + top], 1)
         if inset:
-            inward = np.stack(
-                [_INWARD_X[direction] + _INWARD_X[came], _INWARD_Y[direction] + _INWARD_Y[came]], 1
-            )
+            inward = np.stack([_INWARD_X[direction] + _INWARD_X[came], _INWARD_Y[direction] + _INWARD_Y[came]], 1)
             points = points + inset * np.sign(inward[chain])
         polygons.append(points[(direction[chain] != came[chain]) | np.array(joints)])
     return polygons

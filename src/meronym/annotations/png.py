@@ -171,9 +171,7 @@ def _labels(file: Path) -> tuple[np.ndarray, str]:
         if image.mode in ("P", "L", "1"):
             return np.array(image, dtype=np.uint8), photo
         if image.mode != "RGBA" or COLOURS_KEY not in image.info:
-            raise BadAnnotations(
-                file, f"a {image.mode} picture; a label map is an index PNG or a coloured layer"
-            )
+            raise BadAnnotations(file, f"a {image.mode} picture; a label map is an index PNG or a coloured layer")
         rgba = np.array(image)
         labels = np.zeros(rgba.shape[:2], dtype=np.uint8)
         for part, colour in enumerate(json.loads(str(image.info[COLOURS_KEY])), start=1):

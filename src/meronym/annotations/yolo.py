@@ -38,9 +38,7 @@ def write_yolo(items: Iterable[Item], out: str | os.PathLike[str], names: Sequen
         for item in items:
             key = stem(item.name)
             if key in owner:
-                raise ValueError(
-                    f"{item.name}: YOLO names labels by the stem, as for {owner[key]}; rename one"
-                )
+                raise ValueError(f"{item.name}: YOLO names labels by the stem, as for {owner[key]}; rename one")
             if item.name.splitlines() != [item.name]:
                 raise ValueError(f"{item.name!r}: YOLO lists photos one a line; rename this one")
             owner[key] = item.name
@@ -134,9 +132,7 @@ def _photos(root: Path) -> Iterator[tuple[str, tuple[int, int]]]:
 
     folder = root / "images"
     if not folder.is_dir():
-        raise BadAnnotations(
-            root, "neither meronym.jsonl nor images/ is there to say how large the photos are"
-        )
+        raise BadAnnotations(root, "neither meronym.jsonl nor images/ is there to say how large the photos are")
     for photo in list_photos(folder):
         image: Image.Image = open_photo(photo)
         yield photo.relative_to(folder).as_posix(), (image.height, image.width)

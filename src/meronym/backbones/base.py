@@ -91,8 +91,7 @@ class Backbone(nn.Module):
     def _check(self, images: Tensor) -> None:
         if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
             raise ValueError(
-                f"{self.name}: images must be float (B, 3, H, W) in [0, 1], "
-                f"not {images.dtype} {tuple(images.shape)}"
+                f"{self.name}: images must be float (B, 3, H, W) in [0, 1], not {images.dtype} {tuple(images.shape)}"
             )
         height, width = images.shape[-2:]
         if height % self.multiple or width % self.multiple:
@@ -106,8 +105,7 @@ class Backbone(nn.Module):
         if size < 1 or size % self.multiple:
             near = max(1, round(size / self.multiple)) * self.multiple
             raise ValueError(
-                f"{self.name}: size {size} is not a multiple of its patch of {self.multiple} pixels; "
-                f"nearest {near}"
+                f"{self.name}: size {size} is not a multiple of its patch of {self.multiple} pixels; nearest {near}"
             )
         return int(size)
 

@@ -167,9 +167,7 @@ def config(name: str) -> dict:
     found = timm.get_pretrained_cfg(name, allow_unregistered=False) if timm.is_model(bare) else None
     if found is None:
         known = timm.list_models()
-        near = [model for model in known if model.startswith(bare)][:3] or difflib.get_close_matches(
-            bare, known
-        )
+        near = [model for model in known if model.startswith(bare)][:3] or difflib.get_close_matches(bare, known)
         raise ValueError(f"timm has no network {name!r}" + (f"; near it: {', '.join(near)}" if near else ""))
     return found.to_dict()
 

@@ -86,9 +86,7 @@ def _read(path: Path) -> State:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = (
-            "not a file of torch, or it holds more than tensors and is not opened; convert it to .safetensors"
-        )
+        reason = "not a file of torch, or it holds more than tensors and is not opened; convert it to .safetensors"
         raise pickle.UnpicklingError(reason) from error
     for key in ("state_dict", "model", "teacher"):
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
@@ -212,11 +210,7 @@ def _hf_parts(hub: str) -> tuple[str, str]:
 def _torch_hub_path(url: str) -> Path:
     """Where torch keeps the file of `url`; a name that says nothing gets its folder's name before it."""
     folder, name = url.rsplit("/", 2)[-2:]
-    return (
-        Path(torch.hub.get_dir())
-        / "checkpoints"
-        / (f"{folder}-{name}" if name.startswith("checkpoint") else name)
-    )
+    return Path(torch.hub.get_dir()) / "checkpoints" / (f"{folder}-{name}" if name.startswith("checkpoint") else name)
 
 
 def reachable(hub: str) -> bool:

@@ -81,9 +81,7 @@ def _coat(rng: np.random.Generator) -> Coat:
     legs = tint(rng.uniform(0.0, 0.14), rng.uniform(0.15, 0.8), rng.uniform(0.3, 0.8))
     mark = tint(hue + rng.uniform(-0.1, 0.1), saturation * 0.6, value * rng.uniform(0.35, 0.6))
     pattern = str(rng.choice(["plain", "spots", "bars", "streaks"], p=[0.25, 0.25, 0.25, 0.25]))
-    return Coat(
-        (body, head, horn, wing, legs, tail), mark, pattern, rng.uniform(0.16, 0.3), rng.uniform(0.25, 0.7)
-    )
+    return Coat((body, head, horn, wing, legs, tail), mark, pattern, rng.uniform(0.16, 0.3), rng.uniform(0.25, 0.7))
 
 
 def _creature(rng: np.random.Generator, coat: Coat) -> Creature:
@@ -126,17 +124,13 @@ def _body(length: float, height: float) -> np.ndarray:
     )
 
 
-def _head(
-    rng: np.random.Generator, centre: np.ndarray, gaze: float, radius: float, coat: Coat
-) -> list[Shape]:
+def _head(rng: np.random.Generator, centre: np.ndarray, gaze: float, radius: float, coat: Coat) -> list[Shape]:
     angles = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     skull = np.stack([1.12 * np.cos(angles), 0.95 * np.sin(angles)], 1) * radius
     shapes = [Shape(HEAD, centre + _turned(skull, gaze), coat.parts[1])]
     if rng.uniform() < 0.4:  # a crest
         lift = rng.uniform(0.3, 0.8)
-        crest = _smooth(
-            [(0.5, -0.75), (-0.1, -1.0 - lift), (-0.9, -1.0 - 0.8 * lift), (-0.75, -0.5), (0, -0.6)]
-        )
+        crest = _smooth([(0.5, -0.75), (-0.1, -1.0 - lift), (-0.9, -1.0 - 0.8 * lift), (-0.75, -0.5), (0, -0.6)])
         shapes.insert(0, Shape(HEAD, centre + _turned(crest * radius, gaze), coat.parts[1]))
     eye = centre + _turned(np.array([[0.38, -0.22]]) * radius, gaze)[0]
     ring = rng.choice([0.27, 0.34])
@@ -155,9 +149,7 @@ def _beak(
     hook, gape = rng.uniform(-0.04, 0.2), np.radians(rng.choice([0, rng.uniform(5, 22)]))
     root = 0.75 * radius
     upper = np.array([(0, -thick), (0.5 * long, -0.75 * thick), (long, hook), (0.55 * long, 0.03), (0, 0.04)])
-    lower = np.array(
-        [(0, 0.0), (0.5 * long, 0.0), (0.86 * long, hook + 0.02), (0.4 * long, 0.7 * thick), (0, thick)]
-    )
+    lower = np.array([(0, 0.0), (0.5 * long, 0.0), (0.86 * long, hook + 0.02), (0.4 * long, 0.7 * thick), (0, thick)])
     shapes = []
     for half, turn, colour in (
         (lower, gape, _shade(coat.parts[2], 0.8)),
@@ -169,9 +161,7 @@ def _beak(
     return shapes, head + _turned(middle, gaze)[0]
 
 
-def _tail(
-    rng: np.random.Generator, rump: np.ndarray, tilt: float, coat: Coat
-) -> tuple[list[Shape], np.ndarray]:
+def _tail(rng: np.random.Generator, rump: np.ndarray, tilt: float, coat: Coat) -> tuple[list[Shape], np.ndarray]:
     """A fan of feathers behind the rump."""
     long, spread = rng.uniform(0.6, 1.35), np.radians(rng.uniform(4, 26))
     axis = tilt + np.pi + np.radians(rng.uniform(-30, 38))
@@ -195,9 +185,7 @@ def _wings(
     long, wide = rng.uniform(1.0, 1.45) if raised else rng.uniform(0.95, 1.25), rng.uniform(0.26, 0.38)
     axis = tilt + np.pi + angle
     near = _wing(shoulder, axis, long, wide, coat.parts[3])
-    far = _wing(
-        shoulder + (0.15, -0.05), axis + np.radians(rng.uniform(8, 40)), long * 0.92, wide, coat.parts[3]
-    )
+    far = _wing(shoulder + (0.15, -0.05), axis + np.radians(rng.uniform(8, 40)), long * 0.92, wide, coat.parts[3])
     far = [shape._replace(colour=_shade(shape.colour, 0.72)) for shape in far] if raised else []
     return far, near, shoulder + 0.5 * long * _unit(axis)
 
@@ -303,11 +291,7 @@ def _finish(rng: np.random.Generator, colours: np.ndarray) -> np.ndarray:
     rows = corner[0] * (1 - ramp[:, None]) + corner[1] * ramp[:, None]
     light = rows[:, :1] * (1 - ramp) + rows[:, 1:] * ramp
     grain = rng.standard_normal((SIDE, SIDE), dtype=np.float32) * rng.uniform(1.5, 6)
-    return (
-        (colours * (rng.uniform(0.85, 1.12) + light[..., None]) + grain[..., None])
-        .clip(0, 255)
-        .astype(np.uint8)
-    )
+    return (colours * (rng.uniform(0.85, 1.12) + light[..., None]) + grain[..., None]).clip(0, 255).astype(np.uint8)
 
 
 def _keypoints(points: np.ndarray, labels: np.ndarray) -> np.ndarray:

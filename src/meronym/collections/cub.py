@@ -101,9 +101,7 @@ def _class_numbers(classes: str | int | Iterable[int | str] | None) -> set[int]:
 
 def _records(root: Path, chosen: set[int]) -> tuple[list[Record], list[tuple[str, str]], set[int]]:
     """Records (row = official image id), what was skipped, and the numbers of all classes present."""
-    photos, splits, classes, boxes = (
-        {line[0]: line[1:] for line in read_index(root / name)} for name in INDEX_FILES
-    )
+    photos, splits, classes, boxes = ({line[0]: line[1:] for line in read_index(root / name)} for name in INDEX_FILES)
     masks_at = next((at for at in (root, root.parent) if (at / "segmentations").is_dir()), None)
     records, skipped, present = [], [], set()
     for image_id, (name, *_) in photos.items():

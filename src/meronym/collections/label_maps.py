@@ -147,34 +147,24 @@ def _in_order(names: dict[int, str]) -> tuple[np.ndarray, tuple[str, ...]]:
     return lookup, tuple(names[label] for label in sorted(names) if names[label])
 
 
-def _grouped(
-    root: Path, groups: bool | str | Path, names: dict[int, str]
-) -> tuple[np.ndarray, tuple[str, ...]]:
+def _grouped(root: Path, groups: bool | str | Path, names: dict[int, str]) -> tuple[np.ndarray, tuple[str, ...]]:
     """The lookup from raw labels to groups, and the groups' names."""
     path = root / "groups.txt" if groups is True else Path(str(groups))
     if not path.is_file():
-        raise CollectionError(
-            f"{path}: no such file of groups; a line is `index name group_index group_name`"
-        )
+        raise CollectionError(f"{path}: no such file of groups; a line is `index name group_index group_name`")
     lookup, found = _empty_lookup(), {}
     for line in read_index(path):
         if line[0].startswith("#"):
             continue
         if len(line) != 4 or not (_is_label(line[0]) and _is_label(line[2])):
-            raise CollectionError(
-                f"{path}: {' '.join(line)!r}; expected is `index name group_index group_name`"
-            )
+            raise CollectionError(f"{path}: {' '.join(line)!r}; expected is `index name group_index group_name`")
         lookup[int(line[0])] = int(line[2])
         found[int(line[2])] = line[3]
     if ungrouped := [name or str(label) for label, name in names.items() if lookup[label] == UNKNOWN]:
-        raise CollectionError(
-            f"{path}: {counted(len(ungrouped), 'label')} in no group: {', '.join(ungrouped)}"
-        )
+        raise CollectionError(f"{path}: {counted(len(ungrouped), 'label')} in no group: {', '.join(ungrouped)}")
     found.pop(0, None)
     if sorted(found) != list(range(1, len(found) + 1)):
-        raise CollectionError(
-            f"{path}: groups {sorted(found)}; they are to be numbered 1, 2, 3, ... without a gap"
-        )
+        raise CollectionError(f"{path}: groups {sorted(found)}; they are to be numbered 1, 2, 3, ... without a gap")
     return lookup, tuple(found[group] for group in sorted(found))
 
 

@@ -61,9 +61,7 @@ def grass(rng: np.random.Generator, canvas: Image.Image, labels: Image.Image, gr
 def _sky(rng: np.random.Generator, side: int) -> Image.Image:
     """A gradient with soft clouds, drawn small and enlarged."""
     small = 48
-    hue = rng.choice(
-        [rng.uniform(0.5, 0.62), rng.uniform(0.0, 0.15), rng.uniform(0.25, 0.9)], p=[0.55, 0.25, 0.2]
-    )
+    hue = rng.choice([rng.uniform(0.5, 0.62), rng.uniform(0.0, 0.15), rng.uniform(0.25, 0.9)], p=[0.55, 0.25, 0.2])
     top, low = (np.array(tint(hue + d, rng.uniform(0.05, 0.42), rng.uniform(0.55, 1.0))) for d in (0.0, 0.06))
     ramp = np.linspace(0, 1, small)[:, None, None]
     sky = top * (1 - ramp) + low * ramp
@@ -74,9 +72,7 @@ def _sky(rng: np.random.Generator, side: int) -> Image.Image:
     return Image.fromarray(sky.clip(0, 255).astype(np.uint8)).resize((side, side), Image.Resampling.BICUBIC)
 
 
-def _hill(
-    rng: np.random.Generator, brush: ImageDraw.ImageDraw, side: int, base: float, colour: Colour
-) -> None:
+def _hill(rng: np.random.Generator, brush: ImageDraw.ImageDraw, side: int, base: float, colour: Colour) -> None:
     x = np.linspace(0, side, 40)
     y = np.full_like(x, base)
     for period in (1.3, 0.6, 0.23):
@@ -92,9 +88,7 @@ def _thing(rng: np.random.Generator, brush: ImageDraw.ImageDraw, side: int, base
     if kind == 0:
         bark, tall = tint(0.07, 0.4, rng.uniform(0.2, 0.5)), size * rng.uniform(1.5, 4)
         foot, top = size / 6, size / 9
-        brush.polygon(
-            [(x - foot, base), (x - top, base - tall), (x + top, base - tall), (x + foot, base)], bark
-        )
+        brush.polygon([(x - foot, base), (x - top, base - tall), (x + top, base - tall), (x + foot, base)], bark)
         _crown(rng, brush, (x, base - tall), size, leaf)
     elif kind == 1:
         _crown(rng, brush, (x, base - size / 4), size * 0.7, leaf)
@@ -134,9 +128,7 @@ def _crown(
         brush.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour)
 
 
-def _litter(
-    rng: np.random.Generator, brush: ImageDraw.ImageDraw, side: int, horizon: float, hue: float
-) -> None:
+def _litter(rng: np.random.Generator, brush: ImageDraw.ImageDraw, side: int, horizon: float, hue: float) -> None:
     """Tufts and flowers strewn over the ground, larger towards the front."""
     for _ in range(int(rng.integers(10, 60))):
         depth = rng.uniform()

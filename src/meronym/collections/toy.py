@@ -11,9 +11,7 @@ import numpy as np
 from meronym.collections.base import Collection, CollectionError, Record, Sample, box_of
 from meronym.collections.creature import PARTS, draw
 
-VERSION = (
-    1  # of the drawing: raised when a (seed, index) comes to look different, so that no stale feature is used
-)
+VERSION = 1  # of the drawing: raised when a (seed, index) comes to look different, so that no stale feature is used
 
 
 class Toy(Collection):

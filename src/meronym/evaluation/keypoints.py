@@ -18,10 +18,10 @@ from torch.nn import functional as F
 
 from meronym.backbones import FeatureCache
 from meronym.collections import Collection, Sample
-from meronym.features import extract, photo_window
+from meronym.features import extract
 from meronym.images import BadPhoto, Window
 from meronym.metrics import Contingency
-from meronym.model import PartModel, View, object_box
+from meronym.model import PartModel, View, object_box, photo_window
 from meronym.progress import progress, say
 from meronym.segmenters import HeadSegmenter
 
@@ -113,7 +113,11 @@ def located(
                 continue
             window = photo_window(sample) if whole else model.segmenter.window(object_box(sample))
             view = model.view(sample, window)
-            yield sample, window, model.logits([view if whole else View(view.window, view.photo, None)])[0]
+            yield (
+                sample,
+                window,
+                model.segment([view if whole else View(view.window, view.photo, None)])[0][0],
+            )
 
 
 def _from_cache(

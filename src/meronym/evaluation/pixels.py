@@ -25,7 +25,9 @@ def evaluate_pixels(model: PartModel, collection: Collection, protocol: str) -> 
         if whole and sample.mask is not None:
             found = found * sample.mask
         counted = slice(None) if whole else sample.part_labels > 0
-        predicted, true = (torch.from_numpy(map_[counted].astype("int64")).flatten() for map_ in (found, sample.part_labels))
+        predicted, true = (
+            torch.from_numpy(map_[counted].astype("int64")).flatten() for map_ in (found, sample.part_labels)
+        )
         table.update(predicted, true)
     prefix = "" if whole else "fg_"
     return {prefix + name: 100 * value for name, value in table.compute().items()}

@@ -98,8 +98,8 @@ def _benchmarks(path: Path) -> list[str]:
     latest = {(line := json.loads(text))["benchmark"]: line for text in path.read_text().splitlines()}
     text = ["| benchmark | ours | other | ratio | compared |", "|---|---|---|---|---|"]
     for name, line in latest.items():
-        unit = line["unit"]
-        text.append(f"| {name} | {line['ours']:.4g} {unit} | {line['other']:.4g} {unit} | {line['ratio']:.3g} | {line['compared']} |")
+        ours, other = (f"{line[key]:.4g} {line['unit']}" for key in ("ours", "other"))
+        text.append(f"| {name} | {ours} | {other} | {line['ratio']:.3g} | {line['compared']} |")
     return text
 
 

@@ -15,19 +15,15 @@ CELLS_A_PHOTO = 40
 MOST_CELLS = 80_000
 
 
-def split_foreground(
-    maps: Iterable[Float[np.ndarray, "D h w"]], rounds: int = 5
-) -> list[Bool[np.ndarray, "h w"]]:
+def split_foreground(maps: Iterable[Float[np.ndarray, "D h w"]], rounds: int = 5) -> list[Bool[np.ndarray, "h w"]]:
     """Which cells of each photo are object: two-means on the first principal component of all photos' cells.
 
     The object is the side that touches the photos' borders less. maps: may be read lazily; it is gone through twice.
     """
     maps = list(maps)
     sample = np.concatenate([_some(m.reshape(m.shape[0], -1).T, seed) for seed, m in enumerate(maps)])
-    component = PCA(1, random_state=0).fit(sample[: MOST_CELLS].astype(np.float32))
-    scores = [
-        component.transform(m.reshape(m.shape[0], -1).T.astype(np.float32)).reshape(m.shape[1:]) for m in maps
-    ]
+    component = PCA(1, random_state=0).fit(sample[:MOST_CELLS].astype(np.float32))
+    scores = [component.transform(m.reshape(m.shape[0], -1).T.astype(np.float32)).reshape(m.shape[1:]) for m in maps]
     pooled = np.concatenate([score.ravel() for score in scores])
     cut = pooled.mean()
     for _ in range(rounds):

@@ -21,7 +21,7 @@ from meronym.methods.frozen import FrozenMethod
 from meronym.methods.kmeans import cluster, sample_points
 from meronym.model import PartModel
 from meronym.objectives import contrastive, draw_partners, part_consistency, pool
-from meronym.segmenters import remove_mean
+from meronym.segmenters import LinearHead, remove_mean
 from meronym.training.loop import Batch, Gather, Training, make_fabric, optimise
 from meronym.training.run import Run
 from meronym.training.sampling import generator, photos_of_step, share
@@ -31,14 +31,15 @@ from meronym.training.sampling import generator, photos_of_step, share
 class Contrastive(FrozenMethod):
     """See `FrozenMethod` for the backbone's settings.
 
-    lambda_f, lambda_c: weights of Eq. 2 and 3, per photo and per part occurrence. temperature: tau of Eq. 3.
+    lambda_f, lambda_c: weights of Eq. 2 and 3, per photo and per part occurrence; lambda_c None: (8 / K) ** 3.3, which
+    is 10 at K = 4, 1 at K = 8 and 0.1 at K = 16. temperature: tau of Eq. 3.
     cosine, same_photo_negatives: the published code's forms of Eq. 3.
     sharpness: of the start's softmax, in units of the k-means spread. steps, batch, learning_rate: of Adam.
     """
 
     name: ClassVar[str] = "contrastive"
     lambda_f: float = 1.0
-    lambda_c: float = 1.0
+    lambda_c: float | None = None
     temperature: float = 0.19
     cosine: bool = True
     same_photo_negatives: bool = False
@@ -62,11 +63,12 @@ class Contrastive(FrozenMethod):
 class HeadTraining(Training):
     """Eq. 2 and 3 on cached features."""
 
-    def __init__(self, method: Contrastive, head: nn.Module, features: FeatureSet, seed: int) -> None:
+    def __init__(self, method: Contrastive, head: LinearHead, features: FeatureSet, seed: int) -> None:
         self.method, self.network, self.features, self.seed = method, head, features, seed
+        self.lambda_c = method.lambda_c if method.lambda_c is not None else (8 / len(head.weight)) ** 3.3
         self.steps = method.steps
         self.optimizer = torch.optim.Adam(head.parameters(), lr=method.learning_rate)
-        self.parts: int = head.weight.shape[0]  # type: ignore[union-attr, assignment]
+        self.parts = len(head.weight)
 
     def batch(self, step: int, rank: int, world: int) -> Batch:
         photos = photos_of_step(self.seed, step, self.method.batch, len(self.features))
@@ -81,7 +83,11 @@ class HeadTraining(Training):
         pooled = pool(masks, [remove_mean(features, foreground, method.centre)])
         within = part_consistency(pooled).mean()
         across = contrastive(
-            gather(pooled.z), batch["partners"], method.temperature, method.cosine, method.same_photo_negatives
+            gather(pooled.z),
+            batch["partners"],
+            method.temperature,
+            method.cosine,
+            method.same_photo_negatives,
         )
-        total = method.lambda_f * within + method.lambda_c * across
+        total = method.lambda_f * within + self.lambda_c * across
         return total, {"L_f": within, "L_c": across}

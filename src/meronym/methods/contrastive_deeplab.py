@@ -86,7 +86,6 @@ class ContrastiveDeepLab(Method):
             skipped = optimise(training, run, fabric)
         return PartModel(segmenter.cpu(), about=about | training.last | {"skipped": skipped})
 
-
     def layer_scales(self, training: "DeepLabTraining", steps: int = 5) -> list[float]:
         """Factors that bring phi's layers to `layer_energies` and `layer_weights`, from the first few batches."""
         if self.layer_energies is None:
@@ -109,7 +108,13 @@ class DeepLabTraining(Training):
     def __init__(
         self, method: ContrastiveDeepLab, network: DeepLab, phi: Backbone, collection: Collection, seed: int
     ) -> None:
-        self.method, self.network, self.phi, self.collection, self.seed = method, network, phi, collection, seed
+        self.method, self.network, self.phi, self.collection, self.seed = (
+            method,
+            network,
+            phi,
+            collection,
+            seed,
+        )
         self.scales = list(method.layer_weights)
         self.steps, self.clip, self.workers = method.steps, method.clip, method.workers
         slow = [p for p in network.trunk.parameters() if p.requires_grad]
@@ -149,9 +154,7 @@ class DeepLabTraining(Training):
         terms["L_v"] = visual_consistency(masks, kornia.color.rgb_to_lab(batch["clean"])).mean()
         moved = _enlarge(network(batch["second"]).float(), size)
         valid = warp(foreground[:, None], batch["warp"])[:, 0]
-        terms["L_e"] = equivariance(
-            warp(logits, batch["warp"]), moved, valid, one_way=method.published_code
-        ).mean()
+        terms["L_e"] = equivariance(warp(logits, batch["warp"]), moved, valid, one_way=method.published_code).mean()
         terms["L_c"] = self._across(gather(pooled.z), batch, moved, valid, gather)
         total = sum(getattr(method, f"lambda_{name[-1]}") * value for name, value in terms.items())
         return total, terms  # type: ignore[return-value]

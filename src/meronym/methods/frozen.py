@@ -25,7 +25,7 @@ class FrozenMethod(Method):
     backbone: str
     layers: tuple[str, ...] | None = None
     size: int | None = None
-    centre: float = 0.0
+    centre: float = 0.5
 
     def prepare(self, collection: Collection, parts: int) -> tuple[HeadSegmenter, FeatureSet]:
         """A segmenter that knows the objects, with an untrained head, and the features to train it on.
@@ -41,7 +41,7 @@ class FrozenMethod(Method):
         if not features.masked:
             segmenter.zoom = False
             say("no masks given: finding the objects by their features")
-            features = found_objects(features)
+            features = found_objects(features, collection)
         weight, bias = object_classifier(features.maps(), features.foreground / 255)
         with torch.no_grad():
             segmenter.object.weight.copy_(torch.from_numpy(weight)[None, :, None, None])
@@ -50,14 +50,16 @@ class FrozenMethod(Method):
         return segmenter, features
 
 
-def found_objects(features: FeatureSet) -> FeatureSet:
+def found_objects(features: FeatureSet, collection: Collection) -> FeatureSet:
     """The same features with the foreground that they themselves show; a photo without any is left out."""
     foreground = np.stack(split_foreground(features.maps())).astype(np.uint8) * 255
     keep = [i for i, photo in enumerate(foreground) if (photo > 0).sum() >= 4]
+    lost = [row for i, row in enumerate(features.rows) if i not in set(keep)]
+    empty = [(collection.ids[row], "no object found in it") for row in lost]
     return dataclasses.replace(
         features,
         rows=[features.rows[i] for i in keep],
         paths=[features.paths[i] for i in keep],
         foreground=foreground[keep],
-        skipped=[*features.skipped, *((f"photo {i}", "no object found in it") for i in set(range(len(foreground))) - set(keep))],
+        skipped=features.skipped + empty,
     )

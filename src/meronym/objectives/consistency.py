@@ -15,9 +15,7 @@ def part_consistency(pooled: Pooled) -> Float[Tensor, " B"]:
     return within.sum(1) / (pooled.mass.sum(1) + 1e-5)
 
 
-def visual_consistency(
-    masks: Float[Tensor, "B K H W"], colours: Float[Tensor, "B 3 h w"]
-) -> Float[Tensor, " B"]:
+def visual_consistency(masks: Float[Tensor, "B K H W"], colours: Float[Tensor, "B 3 h w"]) -> Float[Tensor, " B"]:
     """L_v, Eq. 4: the same variance of the colours, each part being one Gaussian of unit covariance.
 
     colours: the clean photo, in CIELAB (L in 0..100) as published, on the mask grid or a coarser one.

@@ -245,9 +245,7 @@ def _part(k: int, part: PartRow, page: Page) -> Html:
     head = tag("div", name, tag("div", bar, class_="bar"), tag("p", *figures))
     if part.where is None:
         return tag("article", head, tag("p", "No photo shows it.", class_="none"), class_="part")
-    crops = [
-        tag("img", src=src, alt=f"{part.name} in {id_}", title=id_, loading="lazy") for src, id_ in part.crops
-    ]
+    crops = [tag("img", src=src, alt=f"{part.name} in {id_}", title=id_, loading="lazy") for src, id_ in part.crops]
     alt = f"where {part.name} lies in the {page.thing}"
     where = tag("img", class_="where", src=part.where, alt=alt, loading="lazy")
     return tag("article", head, where, tag("div", *crops, class_="crops"), class_="part")

@@ -104,9 +104,7 @@ class Survey:
         sure = [np.nan if row["confidence"] is None else row["confidence"] for row in rows]
         self.shares = np.vstack([self.shares, areas / max(1, areas.sum())])
         self.confidence = np.vstack([self.confidence, np.array(sure, dtype=float)])
-        self.on_objects |= (
-            sample.mask is not None or sample.box is not None or bool((parts.labels == 0).any())
-        )
+        self.on_objects |= sample.mask is not None or sample.box is not None or bool((parts.labels == 0).any())
         box = _box(sample, parts)
         grid = crop_labels(parts.labels, box, (GRID, GRID))
         self.where += grid == np.arange(1, self.parts + 1)[:, None, None]

@@ -108,9 +108,7 @@ class _Pictures:
                     path.unlink(missing_ok=True)
 
 
-def _gallery(
-    found: Survey, model: PartModel, photos: int, pictures: _Pictures
-) -> tuple[list[Tile], str | None]:
+def _gallery(found: Survey, model: PartModel, photos: int, pictures: _Pictures) -> tuple[list[Tile], str | None]:
     """Tiles of photos spread over those seen, and all of them on one picture."""
     count = min(photos, len(found))
     shown: list[Parts] = []

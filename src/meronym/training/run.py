@@ -32,7 +32,7 @@ class Run:
         path = Path(folder) / "settings.yaml"
         if not path.exists():
             raise FileNotFoundError(f"{folder} is no run folder: it has no settings.yaml")
-        return yaml.safe_load(path.read_text())
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
 
     def _check(self) -> None:
         path = self.folder / "settings.yaml"
@@ -40,7 +40,7 @@ class Run:
             if self.folder.is_dir() and any(self.folder.iterdir()):
                 raise RunExists(f"{self.folder} is not empty and holds no run: choose another folder with --run")
             return
-        before = yaml.safe_load(path.read_text()) or {}
+        before = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         changed = [
             f"{key}: {before.get(key)!r} there, {self.settings.get(key)!r} here"
             for key in sorted({*before, *self.settings})
@@ -90,5 +90,5 @@ class Run:
 def write_atomically(path: Path, text: str) -> None:
     """Write so that a reader, or a power cut, sees the old file or the new one, never half of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
