@@ -183,7 +183,7 @@ def found_box(objects: Float[Tensor, "h w"], size: tuple[int, int], pad: float =
     pieces, count = ndimage.label(objects.numpy() > 0.5)
     if count == 0:
         return 0.0, 0.0, float(size[0]), float(size[1])
-    rows, columns = ndimage.find_objects(pieces == 1 + np.bincount(pieces.ravel())[1:].argmax())[0]
+    rows, columns = ndimage.find_objects(pieces)[np.bincount(pieces.ravel())[1:].argmax()]
     spans = []
     for cells, length, side in ((columns, objects.shape[1], size[0]), (rows, objects.shape[0], size[1])):
         margin = pad * (cells.stop - cells.start)

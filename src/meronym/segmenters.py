@@ -40,11 +40,11 @@ class Segmenter(nn.Module, ABC):
     ) -> Float[Tensor, "B K h w"]:
         """Logits on the network's own grid. images: RGB in [0, 1]. foreground: 0..1, or None if not known."""
 
-    @abstractmethod
     def segment(
         self, images: Float[Tensor, "B 3 H W"], foreground: Float[Tensor, "B H W"] | None = None
     ) -> tuple[Float[Tensor, "B K h w"], Float[Tensor, "B h w"] | None]:
         """Logits, and how surely each cell belongs to the object, 0 to 1 (None where the model cannot tell)."""
+        return self(images, foreground), None
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
@@ -195,11 +195,6 @@ class DeepLab(Segmenter):
         normalised = (images - self.mean) / self.std
         features = self.trunk(normalised.contiguous(memory_format=torch.channels_last))  # half the time on a CPU
         return torch.stack([classify(features) for classify in self.classifiers]).sum(0)
-
-    def segment(
-        self, images: Float[Tensor, "B 3 H W"], foreground: Float[Tensor, "B H W"] | None = None
-    ) -> tuple[Float[Tensor, "B K h w"], None]:
-        return self(images), None
 
     def config(self) -> dict[str, Any]:
         return {"kind": "deeplab", "parts": self.parts, "size": self.size, "caffe": self.caffe}
