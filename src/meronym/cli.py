@@ -10,6 +10,7 @@ app = App(
     name="meronym",
     help="Cut every photo of one kind of thing into the same meaningful parts, without part labels.",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
 )
 
 Settings = Annotated[tuple[str, ...], Parameter(name="--set", negative="", consume_multiple=True)]
@@ -170,8 +171,9 @@ def main() -> None:
     try:
         app()
     except KeyboardInterrupt:
+        print("meronym: stopped; the same command goes on", file=sys.stderr)
         sys.exit(130)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         print(f"meronym: {error}", file=sys.stderr)
         sys.exit(2)
     except Exception as error:

@@ -7,18 +7,20 @@ from dataclasses import fields
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from meronym.backbones import FeatureCache, default_backbone
 from meronym.collections import Collection, open_collection
 from meronym.evaluation.keypoints import PROTOCOLS, evaluate_keypoints
 from meronym.evaluation.pixels import evaluate_pixels
 from meronym.evaluation.results import append
+from meronym.files import write_atomically
 from meronym.methods import METHODS, Method
+from meronym.methods.base import checked
 from meronym.model import PartModel
 from meronym.progress import say
 from meronym.report import write_report
-from meronym.training.run import Run, write_atomically
+from meronym.training.run import Run
 
 
 def train(
@@ -56,14 +58,16 @@ def train(
     name = run or Path("runs") / f"{collection.name}-{method}-{getattr(chosen, 'backbone', 'deeplab')}-k{parts}-s{seed}"
     record = {"photos": str(photos), "kind": kind, "parts": parts, "seed": seed, "starts": starts}
     folder = Run(name, record | _plain(chosen.settings()))
+    page = folder.folder / "report.html"
     if folder.finished:
-        say(f"{folder.folder} is finished: {folder.folder / 'report.html'}")
-        return PartModel.load(folder.folder)
-    model = _best_of(chosen, collection, parts, folder, seed, starts)
-    model.save(folder.model)
-    say(f"the model is in {folder.model}")
-    if report:
-        page = write_report(folder.folder, model, collection, skipped=model.about["skipped"])
+        model = PartModel.load(folder.folder)
+        say(f"{folder.folder} is finished" + (f": {page}" if page.exists() else ""))
+    else:
+        model = _best_of(chosen, collection, parts, folder, seed, starts)
+        model.save(folder.model)
+        say(f"the model is in {folder.model}")
+    if report and not page.exists():
+        write_report(folder.folder, model, collection, skipped=model.about["skipped"])
         say(f"look at what was found: {page}")
     return model
 
@@ -160,7 +164,7 @@ def _method(name: str, backbone: str | None, settings: Mapping[str, Any] | None)
     if name not in METHODS:
         raise ValueError(f"--method {name}: one of {', '.join(METHODS)}{_nearest(name, METHODS)}")
     kind = METHODS[name]
-    valid = [field.name for field in fields(kind)]
+    valid, hints = [field.name for field in fields(kind)], get_type_hints(kind)
     given = dict(settings or {})
     for key in given:
         if key not in valid:
@@ -169,8 +173,7 @@ def _method(name: str, backbone: str | None, settings: Mapping[str, Any] | None)
         given["backbone"] = backbone or given.get("backbone") or default_backbone()
     elif backbone:
         raise ValueError(f"--backbone {backbone}: {name} brings its own networks ({', '.join(valid[:2])})")
-    lists = {key: tuple(value) for key, value in given.items() if isinstance(value, list)}
-    return kind(**(given | lists))
+    return kind(**{key: checked(key, value, hints[key]) for key, value in given.items()})
 
 
 def _best_of(method: Method, collection: Collection, parts: int, run: Run, seed: int, starts: int) -> PartModel:
@@ -191,7 +194,9 @@ def _best_of(method: Method, collection: Collection, parts: int, run: Run, seed:
         models.append(model)
     best = min(range(starts), key=lambda i: models[i].about.get("total", 0.0))
     say(f"start {best} has the lowest loss and is kept")
-    (run.folder / "metrics.csv").write_bytes((run.folder / f"start-{best}" / "metrics.csv").read_bytes())
+    curve = run.folder / f"start-{best}" / "metrics.csv"
+    if curve.exists():  # a closed-form method has none
+        (run.folder / "metrics.csv").write_bytes(curve.read_bytes())
     return models[best]
 
 

@@ -114,6 +114,11 @@ def open_photo(path: str | os.PathLike[str]) -> Image.Image:
         return _decode(path, image, _to_rgb)
 
 
+def as_photo(image: Image.Image) -> Image.Image:
+    """A picture that is open already, of any mode, as `open_photo` gives it. Raises `BadPhoto` as it does."""
+    return _decode(getattr(image, "filename", "") or "photo", image, _to_rgb)
+
+
 def open_alpha(path: str | os.PathLike[str]) -> np.ndarray | None:
     """The object as a photo's own alpha channel shows it: bool (H, W), upright; None if all is opaque.
 

@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from meronym.collections import Sample
-from meronym.images import BadPhoto, Window, crop_mask, crop_photo, open_photo
+from meronym.files import replace_durably, write_atomically
+from meronym.images import BadPhoto, Window, as_photo, crop_mask, crop_photo, open_photo
 from meronym.parts import Parts
 from meronym.segmenters import Segmenter, build
 
@@ -60,6 +61,7 @@ class PartModel:
                 name or "photo",
                 f"its mask is {mask.shape[1]}x{mask.shape[0]}, the photo {image.width}x{image.height}",
             )
+        mask = None if mask is None else mask.astype(bool)
         return next(self.stream([Sample(id=name or "", image=image, mask=mask, box=box)]))
 
     def stream(self, samples: Iterable[Sample], batch: int = 8) -> Iterator[Parts]:
@@ -117,15 +119,14 @@ class PartModel:
         folder.mkdir(parents=True, exist_ok=True)
         state = {name: tensor.contiguous().cpu() for name, tensor in self.segmenter.own_state().items()}
         save_file(state, folder / "model.safetensors.part")
-        (folder / "model.safetensors.part").replace(folder / "model.safetensors")
+        replace_durably(folder / "model.safetensors.part", folder / "model.safetensors")
         config = {
             "meronym": version("meronym"),
             "segmenter": self.segmenter.config(),
             "names": list(self.names),
             "about": self.about,
         }
-        (folder / "config.json.part").write_text(json.dumps(config, indent=2) + "\n")
-        (folder / "config.json.part").replace(folder / "config.json")
+        write_atomically(folder / "config.json", json.dumps(config, indent=2) + "\n")
         return folder
 
     @classmethod
@@ -229,7 +230,7 @@ def _as_image(photo: Photo) -> tuple[Image.Image, str | None]:
         case str() | Path():
             return open_photo(photo), str(photo)
         case Image.Image():
-            return photo.convert("RGB"), None
+            return as_photo(photo), None
         case np.ndarray() if photo.ndim == 3 and photo.shape[2] == 3 and photo.dtype == np.uint8:
             return Image.fromarray(photo), None
         case np.ndarray():

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from meronym.training.run import write_atomically
+from meronym.files import write_atomically
 
 IDENTITY = ("collection", "split", "protocol", "method", "backbone", "parts", "masks")
 SCORES = {

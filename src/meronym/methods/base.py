@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Literal, get_args, get_origin
 
 from meronym.collections import Collection
 from meronym.model import PartModel
@@ -39,6 +40,29 @@ def check_parts(parts: int, photos: int) -> None:
         raise ValueError(f"--parts {parts}: between 2 and {MOST_PARTS} parts can be found; 4 to 16 suit most things")
     if photos < 2:
         raise ValueError(f"parts are found by comparing photos: at least 2 are needed, got {photos}")
+
+
+def checked(name: str, value: Any, hint: Any) -> Any:
+    """A setting as its field's type has it: 1 and "1e-3" are floats, a list or one item is a tuple.
+
+    Raises ValueError for a value that the type does not take.
+    """
+    for kind in get_args(hint) if isinstance(hint, UnionType) else (hint,):
+        choices = get_args(kind)
+        if get_origin(kind) is Literal and value in choices:
+            return value
+        if get_origin(kind) is tuple and value is not None:
+            items = value if isinstance(value, list | tuple) else [value]
+            return tuple(checked(name, item, choices[0]) for item in items)
+        if kind is float and not isinstance(value, bool):
+            try:
+                return float(value)
+            except (TypeError, ValueError):
+                continue
+        if (value is None and kind is NoneType) or (kind in (bool, int, str) and type(value) is kind):
+            return value
+    wanted = " or ".join(map(repr, get_args(hint))) if get_origin(hint) is Literal else getattr(hint, "__name__", hint)
+    raise ValueError(f"setting {name}={value}: {wanted} is needed")
 
 
 @contextmanager

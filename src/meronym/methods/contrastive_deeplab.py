@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from meronym.backbones import Backbone, load_backbone, load_trunk
 from meronym.collections import Collection
+from meronym.collections.base import counted
 from meronym.images import BadPhoto
 from meronym.methods.base import Method, check_parts, measured
 from meronym.model import PartModel
@@ -30,6 +31,7 @@ from meronym.objectives import (
     pool,
     visual_consistency,
 )
+from meronym.progress import say
 from meronym.segmenters import DeepLab
 from meronym.training.loop import Batch, Gather, Training, make_fabric, optimise
 from meronym.training.run import Run
@@ -84,6 +86,8 @@ class ContrastiveDeepLab(Method):
             training = DeepLabTraining(self, segmenter, phi, collection, seed)
             training.scales = self.layer_scales(training)
             skipped = optimise(training, run, fabric)
+        if skipped:
+            say(f"skipped {counted(len(skipped), 'photo')}: {skipped[0][1]}" + " ..." * (len(skipped) > 1))
         return PartModel(segmenter.cpu(), about=about | training.last | {"skipped": skipped})
 
     def layer_scales(self, training: "DeepLabTraining", steps: int = 5) -> list[float]:

@@ -53,8 +53,9 @@ class FrozenMethod(Method):
 def found_objects(features: FeatureSet, collection: Collection) -> FeatureSet:
     """The same features with the foreground that they themselves show; a photo without any is left out."""
     foreground = np.stack(split_foreground(features.maps())).astype(np.uint8) * 255
-    keep = [i for i, photo in enumerate(foreground) if (photo > 0).sum() >= 4]
-    lost = [row for i, row in enumerate(features.rows) if i not in set(keep)]
+    found = (foreground > 0).sum((1, 2)) >= 4
+    keep = np.flatnonzero(found).tolist()
+    lost = [row for row, here in zip(features.rows, found, strict=True) if not here]
     empty = [(collection.ids[row], "no object found in it") for row in lost]
     return dataclasses.replace(
         features,

@@ -37,7 +37,7 @@ class KMeans(FrozenMethod):
             segmenter, features = self.prepare(collection, parts)
             centres, spread = cluster(sample_points(features, self.centre, seed), parts, seed)
             segmenter.head.start_from(centres, sharpness=5 / spread)
-        return PartModel(segmenter, about=about | {"skipped": features.skipped})
+        return PartModel(segmenter, about=about | {"total": spread, "skipped": features.skipped})
 
 
 def sample_points(features: FeatureSet, centre: float, seed: int) -> Float[Tensor, "N D"]:

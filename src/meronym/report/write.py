@@ -10,6 +10,7 @@ from PIL import Image
 
 from meronym.collections import Collection
 from meronym.evaluation.results import SCORES
+from meronym.files import write_atomically
 from meronym.model import PartModel
 from meronym.parts import Parts, palette
 from meronym.report.curves import chart, read_curves
@@ -18,7 +19,6 @@ from meronym.report.page import Page, PartRow, Tile, facts_of
 from meronym.report.pictures import around_object, close_up, heat_map
 from meronym.report.sheet import overlay_sheet, resized
 from meronym.report.survey import Survey, survey
-from meronym.training.run import write_atomically
 
 SURVEYED = 128
 """Photos that the figures of the parts come from, where the collection has as many."""

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from meronym.backbones.precision import native_bf16
+from meronym.files import replace_durably
 from meronym.progress import progress, say
 from meronym.training.run import Run
 
@@ -45,7 +46,7 @@ class Training(ABC):
     workers: int = 0
     save_every: int = 100
     log_every: int = 10
-    last: dict[str, float] = {}  # the terms of the last step
+    last: dict[str, float] = {}  # the terms of the last step logged
 
     @abstractmethod
     def batch(self, step: int, rank: int, world: int) -> Batch:
@@ -95,10 +96,9 @@ def optimise(training: Training, run: Run, fabric: Fabric) -> list[tuple[str, st
     """
     network, optimizer = fabric.setup(training.network, training.optimizer)
     network.train()
-    start = _resume(run, fabric, network, optimizer)
+    start, training.last, skipped = _resume(run, fabric, network, optimizer)
     board = _board(run, start) if fabric.is_global_zero else None
     base_rates = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
-    skipped: dict[str, str] = {}
     with _stop_signals() as stopping, progress("training", training.steps, "steps") as advance:
         for step, batch in enumerate(_batches(training, fabric, start), start):
             skipped |= dict(batch.pop("skipped", ()))
@@ -115,7 +115,8 @@ def optimise(training: Training, run: Run, fabric: Fabric) -> list[tuple[str, st
                 advance(step + 1, f"loss {total.item():.4g}")
             stop = _agree(fabric, stopping.is_set())
             if stop or (step + 1) % training.save_every == 0 or step == training.steps - 1:
-                _save(run, fabric, network, optimizer, step + 1)
+                state = {"network": network, "optimizer": optimizer, "step": step + 1}
+                _save(run, fabric, state | {"last": training.last, "skipped": skipped})
             if fabric.is_global_zero:
                 training.observe(step, run)
             if stop and step < training.steps - 1:
@@ -154,8 +155,9 @@ def _batches(training: Training, fabric: Fabric, start: int) -> Iterator[Batch]:
 
 
 def _quiet_worker(_: int) -> None:
-    """A worker leaves Ctrl-C to the training process, which saves first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """A worker leaves Ctrl-C, and a SIGTERM to the whole group, to the training process, which saves first."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
 
 
@@ -172,24 +174,27 @@ def _agree(fabric: Fabric, stop: bool) -> bool:
     return bool(fabric.all_reduce(torch.tensor(float(stop), device=fabric.device), reduce_op="sum").item())  # type: ignore[union-attr]
 
 
-def _save(run: Run, fabric: Fabric, network: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+def _save(run: Run, fabric: Fabric, state: dict[str, Any]) -> None:
     temporary = run.checkpoint.with_suffix(".part")
-    fabric.save(temporary, {"network": network, "optimizer": optimizer, "step": step})
+    fabric.save(temporary, state)
     if fabric.is_global_zero:
-        os.replace(temporary, run.checkpoint)
+        replace_durably(temporary, run.checkpoint)
     fabric.barrier()
 
 
-def _resume(run: Run, fabric: Fabric, network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+def _resume(
+    run: Run, fabric: Fabric, network: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[int, dict[str, float], dict[str, str]]:
+    """The step to go on with, the terms logged last, and the photos skipped so far."""
     if not run.checkpoint.exists():
-        return 0
+        return 0, {}, {}
     state = {"network": network, "optimizer": optimizer}
     rest = fabric.load(run.checkpoint, state, weights_only=True)
     step = int(rest["step"])
     if fabric.is_global_zero:
         run.rewind(step)
         say(f"going on with {run.folder} after step {step}")
-    return step
+    return step, rest["last"], rest["skipped"]
 
 
 def _board(run: Run, start: int) -> Any:

@@ -1,13 +1,14 @@
 """A run is a folder: settings, metrics, checkpoints, samples, the model and a report. Nothing is written elsewhere."""
 
 import csv
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from meronym.files import write_atomically
 
 
 class RunExists(ValueError):
@@ -36,10 +37,11 @@ class Run:
 
     def _check(self) -> None:
         path = self.folder / "settings.yaml"
-        if not path.exists():
-            if self.folder.is_dir() and any(self.folder.iterdir()):
-                raise RunExists(f"{self.folder} is not empty and holds no run: choose another folder with --run")
+        held = [p.name for p in self.folder.iterdir() if not p.name.startswith(".")] if self.folder.is_dir() else []
+        if held in ([], [path.name]):  # new, or nothing came of it yet
             return
+        if not path.exists():
+            raise RunExists(f"{self.folder} is not empty and holds no run: choose another folder with --run")
         before = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         changed = [
             f"{key}: {before.get(key)!r} there, {self.settings.get(key)!r} here"
@@ -70,8 +72,10 @@ class Run:
         if not path.exists():
             return
         with path.open(newline="") as file:
-            rows = list(csv.reader(file))
-        header, kept = rows[0], [row for row in rows[1:] if row and int(row[0]) < step]
+            header, *rows = list(csv.reader(file)) or [[]]
+        if not header:
+            return
+        kept = [row for row in rows if len(row) == len(header) and int(row[0]) < step]  # a power cut halves the last
         write_atomically(path, "".join(",".join(row) + "\n" for row in [header, *kept]))
         self._columns = header
 
@@ -85,10 +89,3 @@ class Run:
         row |= {key: f"{value:.6g}" for key, value in values.items()}
         with path.open("a", newline="") as file:
             file.write(",".join(str(row.get(column, "")) for column in self._columns) + "\n")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write so that a reader, or a power cut, sees the old file or the new one, never half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

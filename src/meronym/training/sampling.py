@@ -17,6 +17,8 @@ def generator(*address: int | str) -> torch.Generator:
 
 def photos_of_step(seed: int, step: int, batch: int, total: int) -> list[int]:
     """Which photos step s sees: each epoch is a permutation of all, cut into whole batches."""
+    if batch < 1:
+        raise ValueError(f"batch {batch}: at least 1")
     batch = min(batch, total)
     steps = total // batch
     epoch, place = divmod(step, steps)
