@@ -261,6 +261,7 @@ def test_ultralytics_reads_yolo(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path))
     monkeypatch.setenv("YOLO_OFFLINE", "true")
     monkeypatch.setenv("YOLO_AUTOINSTALL", "false")
+    monkeypatch.setattr(Image, "open", Image.open)  # it puts its own there
     ultralytics = pytest.importorskip("ultralytics.data.utils")
     rng = np.random.default_rng(0)
     blocks = np.kron(rng.integers(0, 3, (5, 6)), np.ones((9, 8))).astype(np.uint8)[:-1]
