@@ -233,3 +233,12 @@ def test_a_window_without_area_is_an_error(window):
     ):
         with pytest.raises(ValueError, match="x0 < x1 and y0 < y1"):
             crop(what, window, (8, 8))
+
+
+def test_a_large_jpeg_is_read_small_where_that_will_do(tmp_path):
+    path = tmp_path / "large.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.linear_gradient("L").resize((1600, 800)).convert("RGB").save(path, exif=exif)
+    assert open_photo(path, least=200).size == (200, 400)
+    assert open_photo(path, least=801).size == open_photo(path).size == (800, 1600)

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from meronym.annotations.base import whole_file
 from meronym.annotations.colours import hex_colour, palette
+from meronym.files import write_atomically
 from meronym.parts import Parts
 
 FILE = "edits.json"
@@ -105,8 +105,7 @@ class Edits:
             "wrong": sorted(self.wrong),
         }
         path = Path(run) / FILE
-        with whole_file(path) as file:
-            file.write(json.dumps(content, indent=2) + "\n")
+        write_atomically(path, json.dumps(content, indent=2) + "\n")
         return path
 
     def _check(self, parts: int) -> None:
