@@ -135,5 +135,6 @@ class _Views:
                 found = np.ones(grid, np.float32)
             else:
                 found = crop_mask(sample.mask, self.window(sample), (grid[1], grid[0]))
+            found = found.astype(np.float16)  # as the cache keeps it: the same with and without
             self.cache.put(name, found)
         return np.rint(found.astype(np.float32) * 255).astype(np.uint8)
