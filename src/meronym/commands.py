@@ -1,6 +1,7 @@
 """What a user does: train, evaluate, predict. The command line and the Python package offer the same functions."""
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import fields
@@ -54,7 +55,7 @@ def train(
         report: draw report.html when done.
     """
     collection = _collection(photos, kind)
-    chosen = _method(method, backbone, settings)
+    chosen = _method(method, backbone, settings).resolved(parts)
     name = run or Path("runs") / f"{collection.name}-{method}-{getattr(chosen, 'backbone', 'deeplab')}-k{parts}-s{seed}"
     record = {"photos": str(photos), "kind": kind, "parts": parts, "seed": seed, "starts": starts}
     folder = Run(name, record | _plain(chosen.settings()))
@@ -103,7 +104,9 @@ def evaluate(
     score = evaluate_pixels if collection.part_names else evaluate_keypoints
     scores = {name: round(value, 3) for name, value in score(model, collection, protocol).items()}
     line = _line(model, before, collection, split, protocol) | scores
-    append(results, line)
+    append(
+        results, line | {"command": f"{_train_command(run, before)} && meronym evaluate {run} --protocol {protocol}"}
+    )
     path = Path(run) / "scores.json"
     merged = (json.loads(path.read_text()) if path.exists() else {}) | scores
     write_atomically(path, json.dumps(merged, indent=2) + "\n")
@@ -217,6 +220,18 @@ def _line(
         "train_seconds": about["train_seconds"],
         "peak_mb": about["peak_mb"],
     }
+
+
+def _train_command(run: str | Path, before: Mapping[str, Any]) -> str:
+    """The command that makes a run like this one."""
+    method = METHODS[before["method"]]
+    own = {"backbone": before["backbone"]} if "backbone" in before else {}
+    usual = _plain(method(**own).resolved(before["parts"]).settings())
+    words = ["meronym", "train", before["photos"], "--run", run, "--seed", before["seed"], "--parts", before["parts"]]
+    words += ["--method", before["method"], *(word for key, value in own.items() for word in (f"--{key}", value))]
+    words += ["--starts", before["starts"]] if before["starts"] != 1 else []
+    others = [f"{key}={before[key]}" for key in usual if before[key] != usual[key]]
+    return shlex.join(map(str, words + (["--set", *others] if others else [])))
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,7 @@ __all__ = [
     "default_backbone",
     "features",
     "fuse",
+    "is_transformer",
     "load_backbone",
     "load_trunk",
     "to_images",
@@ -212,6 +213,11 @@ def load_trunk(name: str, output_stride: int = 8) -> resnet.Trunk:
     path = _locate(name, entry, None)
     resnet.load_weights(trunk, read_state(path), str(path))
     return trunk
+
+
+def is_transformer(name: str) -> bool:
+    """Whether a backbone's cells are the patch tokens of a vision transformer, by its name."""
+    return any(word in name for word in ("dino", "vit_", "deit", "beit", "eva"))
 
 
 def default_backbone() -> str:

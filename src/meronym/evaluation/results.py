@@ -1,9 +1,7 @@
 """Results that a machine can read: one flat line an evaluation, and the page that is made of them."""
 
 import json
-import shlex
 import statistics
-import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date
@@ -24,11 +22,10 @@ SCORES = {
 
 
 def append(folder: str | Path, line: Mapping[str, Any]) -> Path:
-    """Add one evaluation to <folder>/<collection>.jsonl, with the command, the version and the date."""
+    """Add one evaluation to <folder>/<collection>.jsonl, with the version and the date."""
     path = Path(folder) / f"{line['collection']}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    command = shlex.join(["meronym", *sys.argv[1:]]) if sys.argv else ""
-    full = {**line, "command": command, "version": version("meronym"), "date": date.today().isoformat()}
+    full = {**line, "version": version("meronym"), "date": date.today().isoformat()}
     with path.open("a") as file:
         file.write(json.dumps(full) + "\n")
     return path

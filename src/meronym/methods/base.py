@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from types import NoneType, UnionType
-from typing import Any, ClassVar, Literal, get_args, get_origin
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
 from meronym.collections import Collection
 from meronym.model import PartModel
@@ -28,6 +28,10 @@ class Method(ABC):
 
         Raises ValueError for settings that make no sense for this collection, Interrupted when asked to stop.
         """
+
+    def resolved(self, parts: int) -> Self:
+        """The same settings with a number wherever None left the choice to K and the backbone."""
+        return self
 
     def settings(self) -> dict[str, Any]:
         """What was chosen, for the run folder."""

@@ -4,16 +4,17 @@ The paper's part consistency (Eq. 2) and contrast across photos (Eq. 3) on the f
 from a start at the k-means centres. Visual consistency and equivariance shape the pixels of a network that is
 trained end to end (`contrastive_deeplab`); on frozen features of low resolution there is nothing for them to shape.
 
-Differs from the paper: f is a linear head and not a DeepLab; phi is the head's backbone; the start; Adam. The weight
-of the contrast falls as K grows: at the weight that suits K = 4 it starves small parts at K = 16.
+Differs from the paper: f is a linear head and not a DeepLab; phi is the head's backbone; the start; Adam. On
+transformers the weight of the contrast falls as K grows: at the weight that suits K = 4 it starves parts at K = 16.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
+from meronym.backbones import is_transformer
 from meronym.collections import Collection
 from meronym.features import FeatureSet
 from meronym.methods.base import measured
@@ -31,8 +32,9 @@ from meronym.training.sampling import generator, photos_of_step, share
 class Contrastive(FrozenMethod):
     """See `FrozenMethod` for the backbone's settings.
 
-    lambda_f, lambda_c: weights of Eq. 2 and 3, per photo and per part occurrence; lambda_c None: (8 / K) ** 3.3, which
-    is 10 at K = 4, 1 at K = 8 and 0.1 at K = 16. temperature: tau of Eq. 3.
+    lambda_f, lambda_c: weights of Eq. 2 and 3, per photo and per part occurrence. temperature: tau of Eq. 3.
+    None: on transformers lambda_c is (8 / K) ** 3.3 (10 at K = 4, 1 at K = 8, 0.1 at K = 16) at the published tau of
+    0.19; on convolutional networks 0.3 at 0.3. How they were found is in docs/experiments.md.
     cosine, same_photo_negatives: the published code's forms of Eq. 3.
     sharpness: of the start's softmax, in units of the k-means spread. steps, batch, learning_rate: of Adam.
     """
@@ -40,22 +42,31 @@ class Contrastive(FrozenMethod):
     name: ClassVar[str] = "contrastive"
     lambda_f: float = 1.0
     lambda_c: float | None = None
-    temperature: float = 0.19
+    temperature: float | None = None
     cosine: bool = True
     same_photo_negatives: bool = False
     sharpness: float = 5.0
     steps: int = 400
     batch: int = 16
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-2
+
+    def resolved(self, parts: int) -> Self:
+        contrast, temperature = ((8 / parts) ** 3.3, 0.19) if is_transformer(self.backbone) else (0.3, 0.3)
+        return replace(
+            super().resolved(parts),
+            lambda_c=round(contrast, 4) if self.lambda_c is None else self.lambda_c,
+            temperature=temperature if self.temperature is None else self.temperature,
+        )
 
     def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
-        about = self.settings() | {"seed": seed}
+        method = self.resolved(parts)
+        about = method.settings() | {"seed": seed}
         with measured(about):
-            segmenter, features = self.prepare(collection, parts)
+            segmenter, features = method.prepare(collection, parts)
             if not run.checkpoint.exists():
-                centres, spread = cluster(sample_points(features, self.centre, seed), parts, seed)
+                centres, spread = cluster(sample_points(features, segmenter.head.centre, seed), parts, seed)
                 segmenter.head.start_from(centres, self.sharpness / spread)
-            training = HeadTraining(self, segmenter.head, features, seed)
+            training = HeadTraining(method, segmenter.head, features, seed)
             optimise(training, run, make_fabric())
         return PartModel(segmenter, about=about | training.last | {"skipped": features.skipped})
 
@@ -65,7 +76,6 @@ class HeadTraining(Training):
 
     def __init__(self, method: Contrastive, head: LinearHead, features: FeatureSet, seed: int) -> None:
         self.method, self.network, self.features, self.seed = method, head, features, seed
-        self.lambda_c = method.lambda_c if method.lambda_c is not None else (8 / len(head.weight)) ** 3.3
         self.steps = method.steps
         self.optimizer = torch.optim.Adam(head.parameters(), lr=method.learning_rate)
         self.parts = len(head.weight)
@@ -79,6 +89,7 @@ class HeadTraining(Training):
 
     def loss(self, network: nn.Module, batch: Batch, gather: Gather) -> tuple[Tensor, dict[str, Tensor]]:
         method, features, foreground = self.method, batch["features"], batch["foreground"]
+        assert method.centre is not None and method.lambda_c is not None and method.temperature is not None
         masks = network(features, foreground).softmax(1) * foreground[:, None]
         pooled = pool(masks, [remove_mean(features, foreground, method.centre)])
         within = part_consistency(pooled).mean()
@@ -89,5 +100,5 @@ class HeadTraining(Training):
             method.cosine,
             method.same_photo_negatives,
         )
-        total = method.lambda_f * within + self.lambda_c * across
+        total = method.lambda_f * within + method.lambda_c * across
         return total, {"L_f": within, "L_c": across}

@@ -2,11 +2,12 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
 
-from meronym.backbones import FeatureCache, load_backbone
+from meronym.backbones import FeatureCache, is_transformer, load_backbone
 from meronym.collections import Collection
 from meronym.features import FeatureSet, extract
 from meronym.masks import object_classifier, split_foreground
@@ -19,13 +20,19 @@ from meronym.segmenters import HeadSegmenter
 class FrozenMethod(Method):
     """backbone: a name, see `meronym info`. layers, size: None for the backbone's own.
 
-    centre: which share of each photo's own mean over its object is taken off its features, 0 to 1.
+    centre: which share of each photo's own mean over its object is taken off its features, 0 to 1; None: half of it
+    on transformers, whose cells all carry something of the whole photo, and nothing on convolutional networks.
     """
 
     backbone: str
     layers: tuple[str, ...] | None = None
     size: int | None = None
-    centre: float = 0.5
+    centre: float | None = None
+
+    def resolved(self, parts: int) -> Self:
+        if self.centre is not None:
+            return self
+        return dataclasses.replace(self, centre=0.5 if is_transformer(self.backbone) else 0.0)
 
     def prepare(self, collection: Collection, parts: int) -> tuple[HeadSegmenter, FeatureSet]:
         """A segmenter that knows the objects, with an untrained head, and the features to train it on.
@@ -35,6 +42,7 @@ class FrozenMethod(Method):
         """
         check_parts(parts, len(collection))
         backbone = load_backbone(self.backbone, layers=self.layers, size=self.size)
+        assert self.centre is not None, "settings are resolved before anything is prepared"
         segmenter = HeadSegmenter(backbone, parts, self.centre)
         features = extract(collection, segmenter, FeatureCache())
         check_parts(parts, len(features))

@@ -32,10 +32,11 @@ class KMeans(FrozenMethod):
     name: ClassVar[str] = "kmeans"
 
     def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
-        about = self.settings() | {"seed": seed}
+        method = self.resolved(parts)
+        about = method.settings() | {"seed": seed}
         with measured(about):
-            segmenter, features = self.prepare(collection, parts)
-            centres, spread = cluster(sample_points(features, self.centre, seed), parts, seed)
+            segmenter, features = method.prepare(collection, parts)
+            centres, spread = cluster(sample_points(features, segmenter.head.centre, seed), parts, seed)
             segmenter.head.start_from(centres, sharpness=5 / spread)
         return PartModel(segmenter, about=about | {"total": spread, "skipped": features.skipped})
 
