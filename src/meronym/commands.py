@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
@@ -146,7 +147,7 @@ def info() -> str:
         ("cache", f"{FeatureCache().folder}, {FeatureCache().size() / 1e9:.1f} GB"),
         ("methods", ", ".join(METHODS)),
         ("backbones", ", ".join(BACKBONES) + ", timm:<name>"),
-        ("default backbone", default_backbone()),
+        ("default backbone", _default_backbone()),
     ]
     return "\n".join(f"{name:<17} {value}" for name, value in rows)
 
@@ -173,10 +174,20 @@ def _method(name: str, backbone: str | None, settings: Mapping[str, Any] | None)
         if key not in valid:
             raise ValueError(f"setting {key}: {name} has {', '.join(valid)}{_nearest(key, valid)}")
     if "backbone" in valid:
-        given["backbone"] = backbone or given.get("backbone") or default_backbone()
+        given["backbone"] = backbone or given.get("backbone") or _default_backbone()
     elif backbone:
         raise ValueError(f"--backbone {backbone}: {name} brings its own networks ({', '.join(valid[:2])})")
     return kind(**{key: checked(key, value, hints[key]) for key, value in given.items()})
+
+
+def _default_backbone() -> str:
+    """The best that can be had, with one plain line where that is not the usual one."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        name = default_backbone()
+    for warning in caught:
+        say(str(warning.message))
+    return name
 
 
 def _best_of(method: Method, collection: Collection, parts: int, run: Run, seed: int, starts: int) -> PartModel:

@@ -39,7 +39,7 @@ class PartModel:
     about: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.segmenter.eval()
+        self.segmenter.eval().to(best_device())
         self.names = self.names or tuple(f"part {k}" for k in range(1, self.parts + 1))
         if len(self.names) != self.parts or len(set(self.names)) != self.parts:
             raise ValueError(f"{self.parts} parts need as many different names, got {', '.join(self.names)}")
@@ -82,7 +82,7 @@ class PartModel:
     @torch.inference_mode()
     def segment(self, views: list["View"]) -> list[tuple[Float[Tensor, "K h w"], Float[Tensor, "h w"] | None]]:
         """Logits of each view on the network's grid, and the object if the model can find it. One batch a size."""
-        device = next(self.segmenter.parameters()).device
+        device = best_device()
         results: list[Any] = [None] * len(views)
         for size, known in {(view.photo.size, view.foreground is None) for view in views}:
             rows = [i for i, v in enumerate(views) if (v.photo.size, v.foreground is None) == (size, known)]
@@ -172,6 +172,11 @@ def object_box(sample: Sample) -> Window:
 def to_tensor(image: Image.Image) -> Float[Tensor, "3 H W"]:
     """RGB in [0, 1]."""
     return torch.from_numpy(np.asarray(image, dtype=np.float32)).permute(2, 0, 1) / 255
+
+
+def best_device() -> torch.device:
+    """A GPU where there is one."""
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def photo_window(sample: Sample) -> Window:

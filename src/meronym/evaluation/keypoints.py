@@ -21,7 +21,7 @@ from meronym.collections import Collection, Sample
 from meronym.features import extract
 from meronym.images import BadPhoto, Window
 from meronym.metrics import Contingency
-from meronym.model import PartModel, View, object_box, photo_window
+from meronym.model import PartModel, View, best_device, object_box, photo_window
 from meronym.progress import progress, say
 from meronym.segmenters import HeadSegmenter
 
@@ -123,11 +123,11 @@ def located(
 def _from_cache(
     segmenter: HeadSegmenter, collection: Collection, whole: bool
 ) -> Iterator[tuple[Sample, Window, Float[Tensor, "K h w"]]]:
-    features = extract(collection, segmenter, FeatureCache(), whole, least=0)
+    features, device = extract(collection, segmenter, FeatureCache(), whole, least=0), best_device()
     for positions, maps, foreground in features.batches():
         with torch.inference_mode():
-            logits = segmenter.cut(maps, foreground if whole else None)
-        for position, one in zip(positions, logits, strict=True):
+            logits = segmenter.cut(maps.to(device), foreground.to(device) if whole else None)
+        for position, one in zip(positions, logits.cpu(), strict=True):
             sample = collection[features.rows[position]]
             window = photo_window(sample) if whole else segmenter.window(object_box(sample))
             yield sample, window, one

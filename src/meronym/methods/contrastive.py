@@ -25,6 +25,7 @@ from meronym.objectives import contrastive, draw_partners, part_consistency, poo
 from meronym.segmenters import LinearHead, remove_mean
 from meronym.training.loop import Batch, Gather, Training, make_fabric, optimise
 from meronym.training.run import Run
+from meronym.training.samples import Samples
 from meronym.training.sampling import generator, photos_of_step, share
 
 
@@ -67,7 +68,8 @@ class Contrastive(FrozenMethod):
                 centres, spread = cluster(sample_points(features, segmenter.head.centre, seed), parts, seed)
                 segmenter.head.start_from(centres, self.sharpness / spread)
             training = HeadTraining(method, segmenter.head, features, seed)
-            optimise(training, run, make_fabric())
+            training.samples = Samples(segmenter, collection, method.steps)
+            optimise(training, run, make_fabric(one=True))
         return PartModel(segmenter, about=about | training.last | {"skipped": features.skipped})
 
 

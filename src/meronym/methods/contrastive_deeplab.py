@@ -35,6 +35,7 @@ from meronym.progress import say
 from meronym.segmenters import DeepLab
 from meronym.training.loop import Batch, Gather, Training, make_fabric, optimise
 from meronym.training.run import Run
+from meronym.training.samples import Samples
 from meronym.training.sampling import generator, photos_of_step, share
 from meronym.training.views import views, warp
 
@@ -85,6 +86,7 @@ class ContrastiveDeepLab(Method):
             phi = load_backbone(self.phi, layers=self.layers).to(fabric.device)
             training = DeepLabTraining(self, segmenter, phi, collection, seed)
             training.scales = self.layer_scales(training)
+            training.samples = Samples(segmenter, collection, self.steps)
             skipped = optimise(training, run, fabric)
         if skipped:
             say(f"skipped {counted(len(skipped), 'photo')}: {skipped[0][1]}" + " ..." * (len(skipped) > 1))

@@ -12,6 +12,7 @@ from meronym.collections import Collection
 from meronym.features import FeatureSet, extract
 from meronym.masks import object_classifier, split_foreground
 from meronym.methods.base import Method, check_parts
+from meronym.model import best_device
 from meronym.progress import say
 from meronym.segmenters import HeadSegmenter
 
@@ -41,7 +42,7 @@ class FrozenMethod(Method):
         looks at whole photos, and the objects in them are found by the features.
         """
         check_parts(parts, len(collection))
-        backbone = load_backbone(self.backbone, layers=self.layers, size=self.size)
+        backbone = load_backbone(self.backbone, layers=self.layers, size=self.size).to(best_device())
         assert self.centre is not None, "settings are resolved before anything is prepared"
         segmenter = HeadSegmenter(backbone, parts, self.centre)
         features = extract(collection, segmenter, FeatureCache())

@@ -23,6 +23,7 @@ from meronym.backbones.precision import native_bf16
 from meronym.files import replace_durably
 from meronym.progress import progress, say
 from meronym.training.run import Run
+from meronym.training.samples import Samples
 
 Gather = Callable[[Tensor], Tensor]
 Batch = dict[str, Any]
@@ -36,7 +37,7 @@ class Training(ABC):
     """What a gradient method brings: a network, an optimiser, batches and a loss.
 
     network: takes the gradient. steps: how many in all. clip: global gradient norm, or None.
-    workers: processes that prepare batches (0: the training process itself).
+    workers: processes that prepare batches (0: the training process itself). samples: pictures to draw now and then.
     """
 
     network: nn.Module
@@ -44,6 +45,7 @@ class Training(ABC):
     steps: int
     clip: float | None = None
     workers: int = 0
+    samples: Samples | None = None
     save_every: int = 100
     log_every: int = 10
     last: dict[str, float] = {}  # the terms of the last step logged
@@ -64,19 +66,17 @@ class Training(ABC):
         """The factor on every learning rate at this step."""
         return 1.0
 
-    def observe(self, step: int, run: Run) -> None:  # noqa: B027 - pictures are optional
-        """Called after every step, on the first process: draw samples now and then."""
 
-
-def make_fabric(mixed: bool = False) -> Fabric:
+def make_fabric(mixed: bool = False, one: bool = False) -> Fabric:
     """Every device there is: several GPUs by DDP, one GPU, or the CPU.
 
+    one: a single GPU is enough, as for a head that trains in seconds.
     mixed: bf16 autocast where the hardware computes it, float32 elsewhere.
     A process started by a launcher (torchrun) takes its place among the others.
     """
     gpus, world = torch.cuda.device_count(), int(os.environ.get("WORLD_SIZE", "1"))
     launched = int(os.environ.get("LOCAL_WORLD_SIZE", world))
-    devices = launched if world > 1 else max(gpus, 1)
+    devices = launched if world > 1 else 1 if one else max(gpus, 1)
     bf16 = mixed and native_bf16(torch.device("cuda" if gpus else "cpu"))
     fabric = Fabric(
         accelerator="cuda" if gpus else "cpu",
@@ -117,8 +117,8 @@ def optimise(training: Training, run: Run, fabric: Fabric) -> list[tuple[str, st
             if stop or (step + 1) % training.save_every == 0 or step == training.steps - 1:
                 state = {"network": network, "optimizer": optimizer, "step": step + 1}
                 _save(run, fabric, state | {"last": training.last, "skipped": skipped})
-            if fabric.is_global_zero:
-                training.observe(step, run)
+            if training.samples and fabric.is_global_zero:
+                training.samples.draw(step, run)
             if stop and step < training.steps - 1:
                 raise Interrupted(f"stopped after step {step + 1} of {training.steps}; the same command goes on")
     if board is not None:
