@@ -1,14 +1,30 @@
-"""Fixtures for every test: the real data next to the checkout, and a folder of hostile photos."""
+"""Fixtures for every test: the real data next to the checkout, a folder of hostile photos, a quiet machine."""
 
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from jaxtyping import install_import_hook
 from PIL import Image
 
-from pictures import picture
+# before anything imports them: shapes in signatures are checked
+TENSORS = "backbones masks segmenters model features objectives training methods metrics evaluation".split()
+install_import_hook([f"meronym.{room}" for room in TENSORS], "shapes.check")
+
+from pictures import picture  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No cache, weights or hub but what a test names; features that several tests need are computed once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MERONYM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.delenv("MERONYM_WEIGHTS", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +37,14 @@ def shared() -> Path:
         if (place / "data").is_dir():
             return place
     pytest.skip("no real data here: set MERONYM_SHARED to the folder that holds data/ and weights/")
+
+
+@pytest.fixture(scope="session")
+def weights(shared: Path) -> Path:
+    """The folder of weights that are on no package index."""
+    if not (shared / "weights").is_dir():
+        pytest.skip(f"no weights in {shared}: set MERONYM_SHARED to the folder that holds data/ and weights/")
+    return shared / "weights"
 
 
 def _jpeg(image: Image.Image, **options) -> bytes:

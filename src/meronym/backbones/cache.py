@@ -107,7 +107,9 @@ def cached_features(
     done = len(jobs) - sum(map(len, missing.values()))
     _tell(progress, done, len(jobs))
     for batch in _batches([(rows, jobs[rows[0]]) for rows in missing.values()], batch_size, workers, bad):
-        maps = features(backbone, [photo for _, _, photo in batch]).cpu().numpy()
+        photos = [photo for _, _, photo in batch]
+        photos += photos[-1:] * (batch_size - len(photos))  # in bf16 a photo's last bit depends on the batch's size
+        maps = features(backbone, photos)[: len(batch)].cpu().numpy()
         for (_, job, _), array in zip(batch, maps, strict=True):
             room.put(job.key, array)
         done += sum(len(rows) for rows, _, _ in batch)

@@ -1,0 +1,64 @@
+"""A run folder goes on with its own settings only, and what a power cut leaves in it is no obstacle."""
+
+import pytest
+
+from meronym.training.run import Run, RunExists
+
+
+def snapshot(folder):
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_other_settings_are_refused_and_nothing_is_touched(tmp_path):
+    run = Run(tmp_path / "run", {"parts": 4, "layers": ["a", "b"], "rate": 1e-5})
+    run.log(0, {"total": 1.0})
+    before = snapshot(run.folder)
+    with pytest.raises(RunExists) as caught:
+        Run(run.folder, {"parts": 8, "layers": ["a", "b"], "rate": 1e-5, "new": 1})
+    message = str(caught.value)
+    assert "parts: 4 there, 8 here" in message and "new: None there, 1 here" in message and "--run" in message
+    assert "layers" not in message and "\n" not in message and snapshot(run.folder) == before
+    assert Run(run.folder, run.settings).settings == Run.read(run.folder) == run.settings
+
+
+def test_a_run_that_came_to_nothing_does_not_hold_its_folder(tmp_path):
+    Run(tmp_path / "run", {"parts": 800})
+    (tmp_path / "run/.settings.yaml.123").write_text("par")  # the power went while it was written
+    assert Run(Run(tmp_path / "run", {"parts": 8}).folder, {"parts": 8}).settings == {"parts": 8}
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(RunExists, match="is not empty and holds no run"):
+        Run(tmp_path, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_read_says_where_there_is_no_run(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is no run folder"):
+        Run.read(tmp_path)
+
+
+@pytest.mark.parametrize("torn", ["", "3", "3,0.1", "1", "4,0.1,2.5,7,8\n5,0."])
+def test_rows_from_a_step_on_are_forgotten_whole_or_torn(tmp_path, torn):
+    run = Run(tmp_path, {})
+    for step in range(4):
+        run.log(step, {"total": step / 3, "L_f": 1})
+    path = tmp_path / "metrics.csv"
+    path.write_text(path.read_text() + torn)
+    again = Run(tmp_path, {})
+    again.rewind(2)
+    again.log(2, {"L_f": 5, "total": 0.25})
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    assert [row[0] for row in rows] == ["step", "0", "1", "2"] and rows[-1][2:] == ["0.25", "5"]
+
+
+@pytest.mark.parametrize("left", [None, "", "step,sec"])
+def test_rows_begin_anew_where_there_was_no_checkpoint(tmp_path, left):
+    run = Run(tmp_path, {})
+    if left is not None:
+        (tmp_path / "metrics.csv").write_text(left)
+    if not left:
+        run.rewind(0)
+    run.log(0, {"total": 0.5})
+    assert (tmp_path / "metrics.csv").read_text().startswith("step,seconds,total\n0,")
