@@ -240,5 +240,5 @@ def test_a_large_jpeg_is_read_small_where_that_will_do(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.linear_gradient("L").resize((1600, 800)).convert("RGB").save(path, exif=exif)
-    assert open_photo(path, least=200).size == (200, 400)
-    assert open_photo(path, least=801).size == open_photo(path).size == (800, 1600)
+    assert images.open_photo(path, least=200).size == (200, 400)
+    assert images.open_photo(path, least=801).size == images.open_photo(path).size == (800, 1600)

@@ -56,22 +56,15 @@ class Segmenter(nn.Module, ABC):
 
 
 class LinearHead(nn.Module):
-    """K linear classifiers on a feature map: where training starts, the distances to K centres.
+    """K linear classifiers on a feature map: where training starts, the distances to K centres."""
 
-    centre: which share of each photo's own mean over the object is taken off its features, 0 to 1.
-    """
-
-    def __init__(self, dim: int, parts: int, centre: float = 0.0) -> None:
+    def __init__(self, dim: int, parts: int) -> None:
         super().__init__()
-        self.centre = centre
         self.weight = nn.Parameter(torch.zeros(parts, dim))
         self.bias = nn.Parameter(torch.zeros(parts))
 
-    def forward(
-        self, features: Float[Tensor, "B D h w"], foreground: Float[Tensor, "B H W"] | None = None
-    ) -> Float[Tensor, "B K h w"]:
-        prepared = remove_mean(features, foreground, self.centre)
-        return F.conv2d(prepared, self.weight[:, :, None, None], self.bias)
+    def forward(self, features: Float[Tensor, "B D h w"]) -> Float[Tensor, "B K h w"]:
+        return F.conv2d(features, self.weight[:, :, None, None], self.bias)
 
     @torch.no_grad()
     def start_from(self, centres: Float[Tensor, "K D"], sharpness: float) -> None:
@@ -84,13 +77,15 @@ class HeadSegmenter(Segmenter):
     """A linear head on the features of a frozen backbone, and a second one that knows the object from the rest.
 
     The second makes the model independent of masks once it is trained: `finds` says whether it was fitted.
+    centre: which share of each photo's own mean over the object is taken off its features, 0 to 1.
     zoom: whether the head was trained on windows around objects, rather than on whole photos.
     """
 
     def __init__(self, backbone: Backbone, parts: int, centre: float = 0.0, zoom: bool = True) -> None:
         super().__init__()
         self.backbone, self.parts, self.size, self.zoom = backbone, parts, backbone.size, zoom
-        self.head = LinearHead(backbone.dim, parts, centre)
+        self.centre = centre
+        self.head = LinearHead(backbone.dim, parts)
         self.object = nn.Conv2d(backbone.dim, 1, 1).requires_grad_(False)
         self.finds = False
 
@@ -115,7 +110,8 @@ class HeadSegmenter(Segmenter):
         self, features: Float[Tensor, "B D h w"], foreground: Float[Tensor, "B H W"] | None = None
     ) -> Float[Tensor, "B K h w"]:
         """Logits from the backbone's features. Where the object is not given, it is found."""
-        return self.head(features, self.find(features) if foreground is None else foreground)
+        known = self.find(features) if foreground is None else foreground
+        return self.head(remove_mean(features, known, self.centre))
 
     def find(self, features: Float[Tensor, "B D h w"]) -> Float[Tensor, "B h w"] | None:
         """How surely each cell belongs to the object, 0 to 1; None for a model that was never told."""
@@ -129,7 +125,7 @@ class HeadSegmenter(Segmenter):
             "layers": list(backbone.layers),
             "weights": backbone.weights_hash,
             "parts": self.parts,
-            "centre": self.head.centre,
+            "centre": self.centre,
             "size": self.size,
             "zoom": self.zoom,
             "finds": self.finds,

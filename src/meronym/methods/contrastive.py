@@ -65,7 +65,7 @@ class Contrastive(FrozenMethod):
         with measured(about):
             segmenter, features = method.prepare(collection, parts)
             if not run.checkpoint.exists():
-                centres, spread = cluster(sample_points(features, segmenter.head.centre, seed), parts, seed)
+                centres, spread = cluster(sample_points(features, segmenter.centre, seed), parts, seed)
                 segmenter.head.start_from(centres, self.sharpness / spread)
             training = HeadTraining(method, segmenter.head, features, seed)
             training.samples = Samples(segmenter, collection, method.steps)
@@ -92,8 +92,8 @@ class HeadTraining(Training):
     def loss(self, network: nn.Module, batch: Batch, gather: Gather) -> tuple[Tensor, dict[str, Tensor]]:
         method, features, foreground = self.method, batch["features"], batch["foreground"]
         assert method.centre is not None and method.lambda_c is not None and method.temperature is not None
-        masks = network(features, foreground).softmax(1) * foreground[:, None]
-        pooled = pool(masks, [remove_mean(features, foreground, method.centre)])
+        prepared = remove_mean(features, foreground, method.centre)
+        pooled = pool(network(prepared).softmax(1) * foreground[:, None], [prepared])
         within = part_consistency(pooled).mean()
         across = contrastive(
             gather(pooled.z),

@@ -36,7 +36,7 @@ class KMeans(FrozenMethod):
         about = method.settings() | {"seed": seed}
         with measured(about):
             segmenter, features = method.prepare(collection, parts)
-            centres, spread = cluster(sample_points(features, segmenter.head.centre, seed), parts, seed)
+            centres, spread = cluster(sample_points(features, segmenter.centre, seed), parts, seed)
             segmenter.head.start_from(centres, sharpness=5 / spread)
         return PartModel(segmenter, about=about | {"total": spread, "skipped": features.skipped})
 
