@@ -164,7 +164,10 @@ def _quiet_worker(_: int) -> None:
 def _gather(fabric: Fabric, x: Tensor) -> Tensor:
     if fabric.world_size == 1:
         return x
-    return fabric.all_gather(x, sync_grads=True).flatten(0, 1)  # type: ignore[union-attr]
+    gathered: Tensor = fabric.all_gather(x, sync_grads=True)  # type: ignore[assignment]
+    if gathered.requires_grad:  # torch sends gradients back as they lie in memory, not by their strides
+        gathered.register_hook(torch.Tensor.contiguous)
+    return gathered.flatten(0, 1)
 
 
 def _agree(fabric: Fabric, stop: bool) -> bool:
