@@ -126,6 +126,36 @@ def demo(photos: str = "toy", /, *, parts: int = 6, run: Path = Path("demo")) ->
 
 
 @app.command
+def explore(
+    run: Path,
+    photos: str | None = None,
+    /,
+    *,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    open_browser: bool = True,
+) -> None:
+    """Open a page that shows what a run found: look, name, merge, correct, download.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    photos
+        A collection to look at; by default the one it was trained on.
+    port
+        To listen on; any free one by default.
+    host
+        The address to listen on; by default this machine only.
+    open_browser
+        Show the page.
+    """
+    from meronym import explorer
+
+    explorer.explore(run, photos, port=port, host=host, open_browser=open_browser)
+
+
+@app.command
 def results(folder: Path = Path("results"), /, *, out: Path = Path("docs/results.md")) -> None:
     """Write docs/results.md from results/*.jsonl.
 
