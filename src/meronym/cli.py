@@ -199,7 +199,7 @@ def _show(scores: dict[str, float]) -> None:
 def main() -> None:
     """Run a command; what the user can mend is one line, not a traceback."""
     try:
-        app()
+        app(sys.argv[1:])
     except KeyboardInterrupt:
         print("meronym: stopped; the same command goes on", file=sys.stderr)
         sys.exit(130)

@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+
 from meronym.backbones import FeatureCache, default_backbone
 from meronym.collections import Collection, open_collection
 from meronym.evaluation.keypoints import PROTOCOLS, evaluate_keypoints
@@ -68,7 +70,7 @@ def train(
         model = _best_of(chosen, collection, parts, folder, seed, starts)
         model.save(folder.model)
         say(f"the model is in {folder.model}")
-    if report and not page.exists():
+    if report and not page.exists() and not rank_zero_only.rank:
         write_report(folder.folder, model, collection, skipped=model.about["skipped"])
         say(f"look at what was found: {page}")
     return model

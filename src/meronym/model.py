@@ -1,6 +1,7 @@
 """`PartModel`: the discovered parts. Photo in, `Parts` out; saved as a folder of config and safetensors."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -118,8 +119,9 @@ class PartModel:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         state = {name: tensor.contiguous().cpu() for name, tensor in self.segmenter.own_state().items()}
-        save_file(state, folder / "model.safetensors.part")
-        replace_durably(folder / "model.safetensors.part", folder / "model.safetensors")
+        temporary = folder / f".model.safetensors.{os.getpid()}"  # several processes may save the same
+        save_file(state, temporary)
+        replace_durably(temporary, folder / "model.safetensors")
         config = {
             "meronym": version("meronym"),
             "segmenter": self.segmenter.config(),

@@ -1,10 +1,17 @@
 """Whatever stops a run, the same command goes on, and ends where a run in peace ends: bit for bit."""
 
+import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pytest
 from safetensors.torch import load_file
+
+from meronym import cli, commands
 
 
 def metrics(run: Path) -> list[list[str]]:
@@ -22,3 +29,45 @@ def test_power_loss_at_every_awkward_moment(tmp_path):
     assert (peace / "model/model.safetensors").read_bytes() == (war / "model/model.safetensors").read_bytes()
     assert metrics(peace) == metrics(war) and len(metrics(war)) == 13
     assert (war / "report.html").exists() and not list(war.rglob("*.part"))
+
+
+def program(*arguments: object) -> list[str]:
+    return [sys.executable, "-c", "from meronym.cli import main; main()", *map(str, arguments)]
+
+
+def stopped(command: list[str], run: Path, number: int) -> tuple[int, str]:
+    """How a command ends, and what it says, when its whole group gets a signal a few steps into its training."""
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        begin = time.monotonic()
+        while not (run / "metrics.csv").exists() or len(metrics(run)) < 3:
+            assert process.poll() is None and time.monotonic() - begin < 120, process.communicate()
+            time.sleep(0.05)
+        os.killpg(process.pid, number)
+        said = process.communicate(timeout=60)[1]
+    return process.returncode, said
+
+
+def test_ctrl_c_on_the_command_line(tmp_path):
+    command = program("train", "toy:9", "--parts", 3, "--backbone", "efficientnet_lite0", "--run", tmp_path / "run")
+    code, said = stopped([*command, "--set", "size=128", "steps=1000000"], tmp_path / "run", signal.SIGINT)
+    assert code == 130 and "Traceback" not in said
+    assert re.search(r"^meronym: stopped after step \d+ of 1000000; the same command goes on$", said, re.M)
+    assert (tmp_path / "run/last.ckpt").exists()
+
+
+def test_sigterm_reaches_the_loaders_workers_too(tmp_path):
+    """As a scheduler sends it: to every process of the group. The workers leave it to the training process."""
+    command = [sys.executable, Path(__file__).with_name("with_workers.py"), tmp_path / "run"]
+    code, said = stopped(command, tmp_path / "run", signal.SIGTERM)
+    assert code == 7 and said.count("stopping after this step") == 1 and "killed by signal" not in said
+
+
+def test_ctrl_c_before_training(monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "train", interrupt)
+    monkeypatch.setattr(sys, "argv", ["meronym", "train", "toy"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 130 and capsys.readouterr().err == "meronym: stopped; the same command goes on\n"
