@@ -15,6 +15,8 @@ NOW, SOON, SOMETIME = range(3)
 """A person waits; a person asked for a long piece of work; nobody has asked yet."""
 PATIENCE = 0.35
 """Seconds that a batch should take at most: so long may a person have to wait for the one under way."""
+QUIET = 0.6
+"""Seconds after which nobody is expected to ask for more at once."""
 MOST = 8
 
 
@@ -26,6 +28,7 @@ class Predictor:
         self._queue: PriorityQueue[tuple[int, int, Any]] = PriorityQueue()
         self._numbers = itertools.count()
         self._seconds = PATIENCE  # a photo; measured as it goes
+        self._asked = 0.0  # when a person last waited
         self._closed = False
         self._closing = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="predictor", daemon=True)
@@ -47,7 +50,16 @@ class Predictor:
             if self._closed:
                 raise CancelledError
             self._queue.put((urgency, next(self._numbers), (samples, answer)))
-        return answer.result()
+        try:
+            return answer.result()
+        finally:
+            if urgency == NOW:
+                self._asked = time.monotonic()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no person has waited for anything for a moment."""
+        return time.monotonic() - self._asked > QUIET
 
     def close(self) -> None:
         """Whoever waits is told so; the batch under way is finished."""

@@ -25,6 +25,7 @@ from meronym.explorer.photos import Photos
 from meronym.explorer.predictor import SOMETIME, Predictor
 from meronym.explorer.tally import landing, merged, present, scattered, sureness, together, unusual
 from meronym.model import PartModel
+from meronym.report.survey import PRESENT
 from meronym.training.run import Run
 
 STRIP = 12
@@ -128,6 +129,7 @@ class Study:
             "unread": len(self.photos.broken),
             "trouble": self.trouble,
             "parts": [{"members": part.members, "name": part.name, "colour": hex_of(part)} for part in self.shown()],
+            "figures": self._extents(),
             "names": self.model.names,
             "palette": [hex_colour(colour) for colour in palette(OFFERED)],
             "keypoints": bool(self.collection.keypoint_names),
@@ -180,11 +182,11 @@ class Study:
 
     # -- figures over all ----------------------------------------------------------------------------------
 
-    def strips(self) -> list[dict[str, Any]]:
+    def strips(self) -> dict[str, Any]:
         """For each part as shown: how large, how often, how sure, and where it is most and least as usual."""
         seen = self._seen()
         there = present(seen.parts)
-        result = []
+        result: list[dict[str, Any]] = []
         for column, part in enumerate(seen.shown):
             figures = seen.parts[:, column]
             distance, why = unusual(figures)
@@ -203,7 +205,7 @@ class Study:
                     "odd": odd,
                 }
             )
-        return result
+        return {"looked": len(seen.numbers), "strips": result}
 
     def together(self) -> dict[str, Any]:
         """Which parts come together, and on which part each keypoint lies, as shares; None where nothing is known."""
@@ -223,6 +225,16 @@ class Study:
             "landing": [[number(value) for value in row] for row in lands],
         }
 
+    def _extents(self) -> list[dict[str, Any]]:
+        """For each part as shown its mean share of the object, and in how many photos it is."""
+        figures = self.photos.figures
+        shares = figures.parts[figures.seen, :, SHARE]
+        own = [shares[:, [member - 1 for member in part.members]].sum(1) for part in self.shown()]
+        return [
+            {"share": number(share.mean()) if len(share) else None, "present": int((share >= PRESENT).sum())}
+            for share in own
+        ]
+
     def _occurrence(self, seen: Seen, row: int, column: int, why: str) -> dict[str, Any]:
         figures = seen.parts[row, column]
         return {"photo": int(seen.numbers[row]), "sure": number(figures[SURE]), "why": why}
@@ -240,6 +252,9 @@ class Study:
         order = scattered(len(self.collection)).tolist()
         try:
             while order and not self._closed.is_set():
+                if not self.predictor.quiet:
+                    self._closed.wait(0.1)
+                    continue
                 group, order = order[: self.predictor.batch], order[self.predictor.batch :]
                 unseen = [photo for photo in group if not self.photos.figures.seen[photo]]
                 for _ in self.photos.looks(unseen, SOMETIME):

@@ -98,7 +98,7 @@ def unusual(figures: Float[np.ndarray, "N 8"]) -> Unusual:
     distance[there] = np.sqrt((scores**2).mean(0))
     most = np.abs(scores).argmax(0)
     for index, which, size in zip(np.flatnonzero(there), most, scores[0], strict=True):
-        why[index] = (("smaller" if size < 0 else "larger") + " than usual", "in an unusual place", "unsure")[which]
+        why[index] = ("small" if size < 0 else "large", "odd place", "unsure")[which]
     return Unusual(distance, why)
 
 

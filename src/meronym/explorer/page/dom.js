@@ -34,8 +34,8 @@ export function counted(number, noun) {
 /** "12 %", "3.4 %", "0.42 %", "0 %". */
 export function percent(share) {
   if (share === null || share === undefined) return "–";
-  if (share === 0) return "0 %";
-  return `${(100 * share).toFixed(share >= 0.1 ? 0 : share >= 0.01 ? 1 : 2)} %`;
+  if (share === 0) return "0\u202f%";
+  return `${(100 * share).toFixed(share >= 0.1 ? 0 : share >= 0.01 ? 1 : 2)}\u202f%`;
 }
 
 /** "14 KB", "3.2 MB". */

@@ -4,6 +4,10 @@ import { get, send } from "./api.js";
 import { $, bytes, closesBeside, counted, h, icon, toast } from "./dom.js";
 import { app } from "./state.js";
 
+const TITLES = {
+  coco: "COCO", coco_polygons: "COCO polygons", yolo: "YOLO", cvat: "CVAT", label_studio: "Label Studio",
+  png: "Index PNG", colour: "Coloured PNG", overlay: "Overlays", parquet: "Table (Parquet)",
+};
 const sheet = $("exporter");
 let watching = false;
 
@@ -12,8 +16,9 @@ export function begin() {
 }
 
 export async function open() {
-  const choices = app.run.formats.map(({ key, about }) =>
-    h("label", { className: "choice" }, h("input", { type: "radio", name: "format", value: key, checked: key === "coco" }), h("span", {}, h("b", {}, key.replaceAll("_", " ")), h("small", {}, about))));
+  const place = (key) => (Object.keys(TITLES).indexOf(key) + 1 || 99);
+  const choices = app.run.formats.toSorted((a, b) => place(a.key) - place(b.key)).map(({ key, about }) =>
+    h("label", { className: "choice" }, h("input", { type: "radio", name: "format", value: key, checked: key === "coco" }), h("span", {}, h("b", {}, TITLES[key] ?? key.replaceAll("_", " ")), h("small", {}, about))));
   const wrong = app.wrong.size;
   const also = wrong > 0 && h("label", { className: "also" }, h("input", { type: "checkbox", name: "with_wrong" }), `also the ${counted(wrong, "photo")} marked as wrong`);
   sheet.replaceChildren(

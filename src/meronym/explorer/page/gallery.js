@@ -1,11 +1,12 @@
 // The photos: fixed tiles, of which only those near the window exist, so that any number of photos scrolls well.
 
 import { get, labels } from "./api.js";
-import { $, counted, h } from "./dom.js";
+import { $, counted, h, percent } from "./dom.js";
 import { colouring, decode, paint } from "./paint.js";
 import { app, ids, markWrong, nameOf, on } from "./state.js";
 
 const GAP = 8, AREA = 30_000, REST = 70; // pixels between tiles and of a tile; milliseconds of rest before photos are asked for
+const CLOSEST = 2.6; // times larger than the whole photo in its tile
 const MOST_KEPT = 1500; // label maps, as runs: a few kilobytes each
 
 const scroller = $("scroller"), grid = $("grid");
@@ -24,6 +25,7 @@ export function begin(openPhoto) {
     if (tile) open(order, Number(tile.dataset.place));
   });
   scroller.addEventListener("keydown", keys);
+  $("near").addEventListener("change", () => tiles.forEach(fit));
   on("parts", repaint);
   on("wrong", () => tiles.forEach(mark));
   for (const id of ["sort", "show"]) $(id).addEventListener("change", () => list());
@@ -91,7 +93,7 @@ function measure() {
   tileHeight = tileWidth / aspect;
   const rows = Math.ceil(order.length / columns);
   grid.style.height = `${Math.max(0, rows * (tileHeight + GAP) - GAP)}px`;
-  tiles.forEach(place);
+  tiles.forEach((tile) => (place(tile), fit(tile)));
   show();
 }
 
@@ -123,12 +125,13 @@ function make(index) {
   const image = h("img", { alt: "", decoding: "async", draggable: false });
   const canvas = h("canvas", { width: 1, height: 1 });
   const note = h("span", { className: "note" });
-  const button = h("button", { className: "tile", tabIndex: index === current ? 0 : -1 }, image, canvas, note);
+  const inner = h("div", { className: "inner" }, image, canvas);
+  const button = h("button", { className: "tile", tabIndex: index === current ? 0 : -1 }, inner, note);
   button.dataset.place = index;
   const item = h("div", { role: "listitem", className: "cell", "aria-posinset": index + 1, "aria-setsize": order.length }, button);
-  const tile = { photo, index, item, button, image, canvas, note };
+  const tile = { photo, index, item, button, inner, image, canvas, note, box: null };
   button.addEventListener("focus", () => choose(index));
-  image.addEventListener("load", () => fit(tile));
+  image.addEventListener("load", () => (button.classList.add("loaded"), fit(tile)));
   image.addEventListener("error", () => button.classList.add("broken"));
   tiles.set(index, tile);
   place(tile);
@@ -144,17 +147,50 @@ function place({ item, index }) {
   item.style.height = `${tileHeight}px`;
 }
 
-/** Photos of nearly the tile's shape fill it; of others everything is shown. */
-function fit({ image, button }) {
-  const ratio = image.naturalWidth / image.naturalHeight / (tileWidth / tileHeight);
-  button.classList.toggle("whole", ratio > 1.2 || ratio < 1 / 1.2);
-  button.classList.add("loaded");
+/** The photo in its tile: around its object, or whole, where photos of nearly the tile's shape are cut to fill it. */
+function fit({ image, inner, box }) {
+  const width = image.naturalWidth, height = image.naturalHeight;
+  if (!width) return;
+  const whole = Math.min(tileWidth / width, tileHeight / height), full = Math.max(tileWidth / width, tileHeight / height);
+  let scale = full / whole < 1.2 ? full : whole;
+  let [x, y] = [0.5, 0.5];
+  if (box && $("near").checked) {
+    const near = Math.min(tileWidth / (box.width * width), tileHeight / (box.height * height)) / 1.25;
+    scale = Math.min(Math.max(near, scale), Math.max(scale, CLOSEST * whole));
+    [x, y] = [box.x, box.y];
+  }
+  const across = edge(x, width * scale, tileWidth), down = edge(y, height * scale, tileHeight);
+  inner.style.width = `${width}px`;
+  inner.style.height = `${height}px`;
+  inner.style.transform = `translate(${across}px, ${down}px) scale(${scale})`;
+}
+
+/** Where a picture of a length begins in a tile, with `middle` (0 to 1) as near the tile's as its edges allow. */
+function edge(middle, length, tile) {
+  if (length <= tile) return (tile - length) / 2;
+  return Math.min(0, Math.max(tile - length, tile / 2 - middle * length));
+}
+
+/** The box around all that is labelled: its middle and its size, from 0 to 1; null where nothing is. */
+function around({ width, height, labels }) {
+  let left = width, right = -1, top = -1, bottom = -1;
+  for (let y = 0, i = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, i++) {
+      if (!labels[i]) continue;
+      if (top < 0) top = y;
+      bottom = y;
+      if (x < left) left = x;
+      if (x > right) right = x;
+    }
+  }
+  if (right < 0) return null;
+  return { x: (left + right + 1) / 2 / width, y: (top + bottom + 1) / 2 / height, width: (right + 1 - left) / width, height: (bottom + 1 - top) / height };
 }
 
 function mark({ photo, button, note }) {
   const wrong = app.wrong.has(photo), found = known.get(photo);
   button.classList.toggle("wrong", wrong);
-  const doubt = $("sort").value === "collection" || !found?.sure ? "" : `${Math.round(100 * found.sure)} % sure`;
+  const doubt = $("sort").value === "collection" || !found?.sure ? "" : `${percent(found.sure)} sure`;
   note.textContent = found?.error ?? (wrong ? "wrong" : doubt);
   button.setAttribute("aria-label", [nameOf(photo), wrong && "marked as wrong", found?.error].filter(Boolean).join(", "));
   button.title = app.ids ? nameOf(photo) : "";
@@ -184,12 +220,16 @@ function heard(header, runs) {
 }
 
 let colours = null;
-function draw({ photo, canvas, button }) {
-  const found = known.get(photo);
+function draw(tile) {
+  const found = known.get(tile.photo);
   if (!found?.runs.length) return;
+  const map = decode(found.runs);
   colours ??= colouring();
-  paint(canvas, decode(found.runs), colours);
-  button.classList.add("drawn");
+  paint(tile.canvas, map, colours);
+  tile.button.classList.add("drawn");
+  if (tile.box) return;
+  tile.box = around(map);
+  fit(tile);
 }
 
 let painting = 0;

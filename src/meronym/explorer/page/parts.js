@@ -2,8 +2,10 @@
 
 import { get } from "./api.js";
 import { alike } from "./colours.js";
-import { $, closesBeside, h, icon } from "./dom.js";
+import { $, closesBeside, counted, h, icon, percent } from "./dom.js";
+
 import { app, change, on, partOf, pointAt, toggle, toggleAll } from "./state.js";
+import { landsOn } from "./together.js";
 
 let showOnly = () => {};
 const finePointer = matchMedia("(hover: hover)");
@@ -12,6 +14,7 @@ export function begin(filter) {
   showOnly = filter;
   $("all").addEventListener("click", toggleAll);
   on("parts", list);
+  on("looked", list);
   closesBeside($("editor"));
   list();
 }
@@ -29,7 +32,7 @@ function row(index) {
   const box = h("input", { type: "checkbox", onchange: () => toggle(lead()) });
   const name = h("span", { className: "name" });
   const pencil = h("button", { className: "quiet edit", onclick: () => edit(lead()) }, icon("edit"));
-  const item = h("li", {}, h("label", {}, box, h("i", { className: "swatch" }), name), h("kbd", {}), pencil);
+  const item = h("li", {}, h("label", {}, box, h("i", { className: "swatch" }), h("span", { className: "what" }, name, h("i", { className: "bar" }))), h("kbd", {}), pencil);
   item.addEventListener("pointerenter", () => finePointer.matches && pointAt(lead()));
   item.addEventListener("pointerleave", () => pointAt(null));
   return item;
@@ -42,6 +45,10 @@ function fill(item, part, index) {
   item.querySelector("input").checked = on;
   item.querySelector(".swatch").style.setProperty("--part", part.colour);
   item.querySelector(".name").textContent = part.name;
+  const { share, present } = app.run.figures[index] ?? {};
+  item.querySelector(".bar").style.setProperty("--share", share ?? 0);
+  item.querySelector(".bar").style.setProperty("--part", part.colour);
+  item.title = share === null ? "" : `${percent(share)} of the object, in ${present.toLocaleString("en")} of ${counted(app.run.looked, "photo")}`;
   item.querySelector("kbd").textContent = index < 9 ? index + 1 : "";
   item.querySelector(".edit").setAttribute("aria-label", `Edit ${part.name}`);
   item.querySelector(".edit").title = "Name, colour, merge";
@@ -74,7 +81,7 @@ export function edit(lead) {
   sheet.replaceChildren(
     h("div", { className: "sheet-head" }, h("h2", {}, h("i", { className: "dot", style: { "--part": part.colour } }), part.name), closeButton(sheet)),
     examples(lead),
-    h("form", { className: "field", onsubmit: rename }, h("label", { for: "part-name" }, "Name"), h("div", { className: "line" }, name, h("button", { className: "button primary" }, "Rename"))),
+    h("form", { className: "field", onsubmit: rename, autocomplete: "off" }, h("label", { for: "part-name" }, "Name"), h("div", { className: "line" }, name, h("button", { className: "button primary" }, "Rename")), suggestions(lead, name)),
     colourField(part, attempt, problem),
     mergeField(part, attempt),
     problem,
@@ -93,9 +100,20 @@ const closeButton = (sheet) => h("button", { className: "button round", "aria-la
 /** What the part looks like: to name it well one has to see it. */
 function examples(lead) {
   const place = h("div", { className: "examples" });
-  get("/api/strips").then((strips) => {
+  get("/api/strips").then(({ strips }) => {
     const strip = strips.find((each) => each.part === lead);
     place.replaceChildren(...(strip?.typical ?? []).slice(0, 6).map(({ photo }) => h("img", { src: closeUp(photo, lead), alt: "" })));
+  }, () => {});
+  return place;
+}
+
+/** Names that the collection's keypoints suggest. */
+function suggestions(lead, field) {
+  const place = h("div", { className: "chips" });
+  if (!app.run.keypoints) return null;
+  get("/api/together").then((found) => {
+    const names = landsOn(found, found.parts.indexOf(lead)).filter((name) => !app.parts.some((part) => part.name === name));
+    place.append(...names.slice(0, 6).map((name) => h("button", { type: "button", className: "chip", onclick: () => ((field.value = name), field.focus()) }, name)));
   }, () => {});
   return place;
 }
@@ -146,8 +164,8 @@ export function legend(details) {
     const item = h("li", { className: [on ? "" : "off", details && !own ? "absent" : ""].join(" ") },
       h("label", {}, h("input", { type: "checkbox", checked: on, onchange: () => toggle(lead) }), h("i", { className: "swatch", style: { "--part": part.colour } }), h("span", { className: "name" }, part.name)),
       index < 9 ? h("kbd", {}, String(index + 1)) : h("kbd"),
-      h("div", { className: "figures" }, h("i", { className: "bar", style: { "--share": own?.share ?? 0, "--part": part.colour } }), h("span", {}, !details ? "" : own ? `${Math.round(100 * own.share) || "<1"} %` : "not here")));
-    if (own?.sure) item.title = `${Math.round(100 * own.sure)} % sure`;
+      h("div", { className: "figures" }, h("i", { className: "bar", style: { "--share": own?.share ?? 0, "--part": part.colour } }), h("span", {}, !details ? "" : own ? `${own.share < 0.01 ? "<1" : Math.round(100 * own.share)}\u202f%` : "not here")));
+    if (own?.sure) item.title = `${percent(own.sure)} sure`;
     return item;
   });
 }

@@ -29,15 +29,15 @@ export async function show() {
   const top = section.scrollTop;
   [known] = await Promise.all([get("/api/strips"), ids()]);
   section.replaceChildren(
-    h("p", { className: "hint lead" }, "Each part where it looks as it mostly does, and where it does not: wrong parts hide among the latter. ", seenSoFar()),
-    ...known.map(row),
+    h("p", { className: "hint lead" }, "Each part where it is as usual, and where it is not: mistakes hide among the latter. ", seenSoFar()),
+    ...known.strips.map(row).filter(Boolean),
   );
   section.scrollTop = top;
 }
 
 function seenSoFar() {
-  const { looked, photos } = app.run;
-  if (looked >= photos - app.run.unread) return h("span", { id: "strips-note" }, `From ${counted(looked, "photo")}.`);
+  const { photos, unread } = app.run, { looked } = known;
+  if (looked >= photos - unread - app.wrong.size) return h("span", { id: "strips-note" }, `From ${counted(looked, "photo")}.`);
   const again = h("button", { className: "quiet", onclick: () => ((stale = true), show()) }, "look again");
   return h("span", { id: "strips-note" }, `From the first ${counted(looked, "photo")} of ${photos.toLocaleString("en")}; `, again, ".");
 }
@@ -47,8 +47,8 @@ const note = () => $("strips-note")?.replaceWith(seenSoFar());
 function row(strip) {
   const part = partOf(strip.part);
   if (!part) return null;
-  const figures = [`${percent(strip.share)} of the object`, `in ${strip.present.toLocaleString("en")} of ${counted(app.run.looked - seenWrong(), "photo")}`];
-  if (strip.sure !== null) figures.push(`${Math.round(100 * strip.sure)} % sure`);
+  const figures = [`${percent(strip.share)} of the object`, `in ${strip.present.toLocaleString("en")} of ${counted(known.looked, "photo")}`];
+  if (strip.sure !== null) figures.push(`${percent(strip.sure)} sure`);
   return h("article", { className: "strip", style: { "--part": part.colour } },
     h("header", {},
       h("h2", {}, h("i", { className: "dot" }), part.name, h("button", { className: "quiet edit", "aria-label": `Edit ${part.name}`, title: "Name, colour, merge", onclick: () => edit(strip.part) }, icon("edit"))),
@@ -58,8 +58,6 @@ function row(strip) {
       ? h("div", { className: "ends" }, end("as usual", strip.typical, part), strip.odd.length ? end("least usual", strip.odd, part) : null)
       : h("p", { className: "hint" }, "No photo shows it."));
 }
-
-const seenWrong = () => app.wrong.size;
 
 function end(title, items, part) {
   const photos = items.map((item) => item.photo);

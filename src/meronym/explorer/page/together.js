@@ -20,16 +20,16 @@ export function begin() {
 export async function show() {
   const found = await get("/api/together");
   const parts = found.parts.map(partOf).filter(Boolean);
-  const heads = parts.map((part) => columnHead(part.name, part.colour));
+  const heads = () => parts.map((part) => columnHead(part.name, part.colour));
   section.replaceChildren(
     figure("Parts together", `Of the photos that have the part on the left, how many also have the part above; ${counted(found.looked, "photo")} looked at.`,
-      [h("td"), h("th", { scope: "col", className: "total" }, "photos"), ...heads],
+      [h("td"), h("th", { scope: "col", className: "total" }, "photos"), ...heads()],
       parts.map((part, row) => [rowHead(part.name, part.colour), h("td", { className: "total" }, found.present[row].toLocaleString("en")),
         ...parts.map((other, column) => row === column ? h("td", { className: "self" }) : cell(found.together[row][column], `${other.name} in photos with ${part.name}`))]),
       remark(found, parts)),
     found.keypoints.length
       ? figure("Keypoints on parts", "Of the photos that show a keypoint, how many have it on the part above. The collection brings the keypoints; the model has never seen them.",
-        [h("td"), ...heads, columnHead("none", null)],
+        [h("td"), ...heads(), columnHead("none", null)],
         found.keypoints.map((name, row) => [rowHead(name, null), ...found.landing[row].slice(1).map((share, column) => cell(share, `${name} on ${parts[column].name}`)), cell(found.landing[row][0], `${name} on no part`)]),
         suggestion(found, parts))
       : "",
@@ -48,7 +48,7 @@ const columnHead = (name, colour) => h("th", { scope: "col" }, h("div", {}, dot(
 function cell(share, label) {
   if (share === null) return h("td", { title: label }, "–");
   const text = share === 0 ? "" : share > 0.995 && share < 1 ? "99" : share < 0.005 ? "<1" : String(Math.round(100 * share));
-  return h("td", { style: { "--share": share }, className: share > 0.55 ? "strong" : "", title: `${label}: ${text || 0} %` }, text);
+  return h("td", { style: { "--share": share }, className: share > 0.55 ? "strong" : "", title: `${label}: ${text || 0}\u202f%` }, text);
 }
 
 /** The pair that is least often together, in words. */
@@ -57,17 +57,20 @@ function remark({ together, present, looked }, parts) {
   for (let i = 0; i < parts.length; i++) for (let j = 0; j < parts.length; j++)
     if (i !== j && together[i][j] !== null && present[i] && (!least || together[i][j] < least.share)) least = { share: together[i][j], i, j };
   if (!least || !looked) return "";
-  if (least.share >= 0.9) return `All parts come together: even ${parts[least.j].name} is in ${Math.floor(100 * least.share)} % of the photos that have ${parts[least.i].name}.`;
-  return `Least often together: ${parts[least.j].name} is in ${Math.round(100 * least.share)} % of the photos that have ${parts[least.i].name}.`;
+  if (least.share >= 0.9) return `All parts come together: even ${parts[least.j].name} is in ${Math.floor(100 * least.share)}\u202f% of the photos that have ${parts[least.i].name}.`;
+  return `Least often together: ${parts[least.j].name} is in ${Math.round(100 * least.share)}\u202f% of the photos that have ${parts[least.i].name}.`;
 }
+
+/** The keypoints that mostly lie on the part of a column. */
+export const landsOn = ({ landing, keypoints }, column) => keypoints.filter((_, row) => landing[row][column + 1] > 0.5);
 
 /** What the keypoints say that the parts are. */
 function suggestion({ landing, keypoints }, parts) {
   const found = parts.map((part, column) => {
-    const on = keypoints.filter((_, row) => landing[row][column + 1] > 0.5);
-    return on.length ? `${part.name} holds ${listed(on)}` : "";
+    const on = landsOn({ landing, keypoints }, column);
+    return on.length ? `${part.name} – ${listed(on)}` : "";
   }).filter(Boolean);
-  return found.length ? `${found.join("; ")}.` : "";
+  return found.length ? `What lies on the parts: ${found.join("; ")}.` : "";
 }
 
 const listed = (names) => (names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`);

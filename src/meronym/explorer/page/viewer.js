@@ -1,14 +1,14 @@
 // One photo, large: from the gallery, from a strip, or dropped on the page.
 
 import { get, runsOf, upload } from "./api.js";
-import { $, counted, h, icon, toast } from "./dom.js";
+import { $, h, icon, percent, toast } from "./dom.js";
 import { legend } from "./parts.js";
-import { colouring, decode, middles, paint } from "./paint.js";
+import { colouring, decode, middles, paint, smooth } from "./paint.js";
 import { app, ids, markWrong, nameOf, on, pointAt } from "./state.js";
 
 const dialog = $("viewer");
 const image = h("img", { alt: "" }), canvas = h("canvas"), tags = h("div", { className: "tags" });
-const pointed = h("div", { className: "pointed-name" });
+const pointed = h("div", { className: "pointed-name", hidden: true });
 const picture = h("div", { className: "picture" }, image, canvas, tags, pointed);
 const title = h("h2"), place = h("p", { className: "hint" }), said = h("p", { className: "hint said", role: "status" });
 const list = h("ul", { className: "parts" });
@@ -24,12 +24,13 @@ let map = null, details = null, named = false, control = null, moved = () => {};
 export function begin(chosen) {
   moved = chosen;
   close.classList.add("round");
+  dialog.tabIndex = -1;
   dialog.append(
     h("div", { className: "stage" }, picture, said),
     h("div", { className: "panel" },
       h("div", { className: "sheet-head" }, h("div", {}, title, place), close),
       list,
-      h("div", { className: "line foot" }, before, after, wrong, names)),
+      h("div", { className: "foot pairs" }, before, after, wrong, names)),
   );
   dialog.addEventListener("keydown", keys);
   dialog.addEventListener("close", closed);
@@ -72,12 +73,15 @@ async function load(base) {
   image.src = `${base}/view.jpg?v=${app.run.session}`;
   head();
   refresh();
-  if (!dialog.open) dialog.showModal();
+  if (!dialog.open) {
+    dialog.showModal();
+    dialog.focus();
+  }
   try {
     if (shown.photo !== null) await ids().then(head);
     const [runs, about] = await Promise.all([runsOf(`${base}/labels`, signal), get(`${base}/details`, { signal })]);
     if (mine !== shown) return;
-    [map, details] = [decode(runs), { ...about, base }];
+    [map, details] = [smooth(decode(runs), 640), { ...about, base }];
     head();
     refresh();
   } catch (error) {
@@ -88,10 +92,11 @@ async function load(base) {
 function head() {
   if (!shown) return;
   const own = shown.photo === null;
-  title.textContent = own ? (details?.id ?? "…") : nameOf(shown.photo);
-  const sure = details?.sure ? `${Math.round(100 * details.sure)} % sure` : "";
-  const where = own ? `your photo${details ? `, in ${details.seconds.toFixed(2)} s` : ""}` : `${(shown.index + 1).toLocaleString("en")} of ${counted(shown.order.length, "photo")}`;
-  place.textContent = [where, details && `${details.size.join(" × ")}`, sure].filter(Boolean).join(" · ");
+  const path = (own ? (details?.id ?? "…") : nameOf(shown.photo)).split("/");
+  title.textContent = path.pop();
+  const sure = details?.sure ? `${percent(details.sure)} sure` : "";
+  const where = own ? `your photo${details ? `, in ${details.seconds.toFixed(2)} s` : ""}` : `${(shown.index + 1).toLocaleString("en")} of ${shown.order.length.toLocaleString("en")}`;
+  place.textContent = [path.join("/"), where, details && `${details.size.join("\u202f×\u202f")}`, sure].filter(Boolean).join(" · ");
   before.hidden = after.hidden = wrong.hidden = own;
   if (own) return;
   before.disabled = shown.index === 0;
