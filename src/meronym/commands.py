@@ -160,7 +160,7 @@ def _collection(photos: str | Path, kind: str | None) -> Collection:
     return collection.split("train")
 
 
-def _seeded(photos: str | Path | None, before: Mapping[str, Any]) -> dict[str, int]:
+def _seeded(photos: str | Path | None, before: Mapping[str, Any]) -> dict[str, Any]:
     """A drawn collection must be drawn the same again."""
     return {"seed": 0} if str(photos or before["photos"]).split(":")[0] == "toy" else {}
 

@@ -77,7 +77,10 @@ class PartModel:
 
     def view(self, sample: Sample, window: Window | None = None) -> "View":
         """What the network sees of a sample: the window of its object (or the one given), and its foreground."""
-        window = window or self.segmenter.window(object_box(sample))
+        blind = sample.mask is None and sample.box is None
+        if window is None:
+            whole = blind or not self.segmenter.zoom
+            window = photo_window(sample) if whole else self.segmenter.window(object_box(sample))
         return look(sample, window, self.segmenter.frame(window))
 
     @torch.inference_mode()
@@ -97,10 +100,11 @@ class PartModel:
     def _located(self, group: list[Sample], pool: ThreadPoolExecutor) -> list[Sample]:
         """Boxes for samples that come with neither mask nor box, where the model looks closely at objects."""
         blind = [i for i, sample in enumerate(group) if sample.mask is None and sample.box is None]
-        if not blind or not getattr(self.segmenter, "zoom", False) or not getattr(self.segmenter, "finds", False):
+        if not (blind and self.segmenter.zoom and self.segmenter.finds):
             return group
         views = list(pool.map(lambda i: self.view(group[i], photo_window(group[i])), blind))
         for i, (_, objects) in zip(blind, self.segment(views), strict=True):
+            assert objects is not None, "a segmenter that finds objects says where they are"
             group[i] = replace(group[i], box=found_box(objects, group[i].image.size))
         return group
 
@@ -188,10 +192,10 @@ def photo_window(sample: Sample) -> Window:
 
 def found_box(objects: Float[Tensor, "h w"], size: tuple[int, int], pad: float = 0.05) -> Window:
     """The padded box around the largest piece of what is object (> 0.5), in a photo of this size (w, h)."""
-    pieces, count = ndimage.label(objects.numpy() > 0.5)
+    pieces, count = ndimage.label(objects.numpy() > 0.5)  # type: ignore[misc]
     if count == 0:
         return 0.0, 0.0, float(size[0]), float(size[1])
-    rows, columns = ndimage.find_objects(pieces)[np.bincount(pieces.ravel())[1:].argmax()]
+    rows, columns = ndimage.find_objects(pieces)[int(np.bincount(pieces.ravel())[1:].argmax())]
     spans = []
     for cells, length, side in ((columns, objects.shape[1], size[0]), (rows, objects.shape[0], size[1])):
         margin = pad * (cells.stop - cells.start)

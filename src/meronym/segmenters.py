@@ -25,6 +25,10 @@ class Segmenter(nn.Module, ABC):
     size: int
     corners: bool = False
     """Whether the corner cells of the logits lie on the corner pixels (align_corners of an interpolation)."""
+    zoom: bool = True
+    """Whether it looks at the window around an object, rather than at the whole photo."""
+    finds: bool = False
+    """Whether it can tell the object from the background."""
 
     @abstractmethod
     def window(self, box: Window) -> Window:
@@ -76,9 +80,8 @@ class LinearHead(nn.Module):
 class HeadSegmenter(Segmenter):
     """A linear head on the features of a frozen backbone, and a second one that knows the object from the rest.
 
-    The second makes the model independent of masks once it is trained: `finds` says whether it was fitted.
+    The second makes the model independent of masks once it is trained.
     centre: which share of each photo's own mean over the object is taken off its features, 0 to 1.
-    zoom: whether the head was trained on windows around objects, rather than on whole photos.
     """
 
     def __init__(self, backbone: Backbone, parts: int, centre: float = 0.0, zoom: bool = True) -> None:
@@ -87,7 +90,6 @@ class HeadSegmenter(Segmenter):
         self.centre = centre
         self.head = LinearHead(backbone.dim, parts)
         self.object = nn.Conv2d(backbone.dim, 1, 1).requires_grad_(False)
-        self.finds = False
 
     def window(self, box: Window) -> Window:
         return square_window(box)
@@ -156,6 +158,8 @@ class DeepLab(Segmenter):
     """
 
     MULTIPLE = 16
+    mean: Tensor
+    std: Tensor
     corners = True  # 256 pixels give 33 cells, at pixels 0, 8, 16, ...
 
     def __init__(self, parts: int, size: int = 256, caffe: bool = True, trunk: nn.Module | None = None) -> None:

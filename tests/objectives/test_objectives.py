@@ -36,11 +36,11 @@ def agree(ours, naive, wrt):
     assert (mine - theirs).norm() <= 1e-9 * theirs.norm()
 
 
-@pytest.mark.parametrize("shapes", [[(768, 4)], [(16, 32)], [(8, 16), (24, 2)], [(5, 7)]])
+@pytest.mark.parametrize("shapes", [[(768, 4, 4)], [(16, 32, 32)], [(8, 16, 16), (24, 2, 2)], [(5, 7, 9), (3, 32, 8)]])
 def test_part_consistency_equals_the_naive_form(shapes):
     logits, foreground = soft_masks()
     g = torch.Generator().manual_seed(1)
-    layers = [torch.randn(3, d, s, s, generator=g, dtype=torch.float64) for d, s in shapes]
+    layers = [torch.randn(3, *shape, generator=g, dtype=torch.float64) for shape in shapes]
     masks = logits.softmax(1) * foreground
     pooled = pool(masks, layers)
     naive, z = naive_consistency(masks, layers)

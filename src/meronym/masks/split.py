@@ -1,36 +1,54 @@
 """Foreground of whole photos from frozen features, and a linear classifier that knows object from background.
 
-The split follows a well-known property of DINOv2 (Oquab et al. 2023, section 7.5): over photos of one kind of thing
-the first principal component of all patches separates the object from what surrounds it. Arrays in, arrays out.
+People aim the camera at what they photograph. Over many photos of one kind of thing, a classifier of cells in the
+middle against cells at the border, so strongly regularised that it can learn little but what all photos share, already
+scores object above background; two-means on the scores draws the line, and a classifier trained on that side of the
+line draws it better. Nothing is supervised. Arrays in, arrays out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from jaxtyping import Bool, Float
-from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
 CELLS_A_PHOTO = 40
 MOST_CELLS = 80_000
 
+Maps = Callable[[], Iterator[Float[np.ndarray, "D h w"]]]
 
-def split_foreground(maps: Iterable[Float[np.ndarray, "D h w"]], rounds: int = 5) -> list[Bool[np.ndarray, "h w"]]:
-    """Which cells of each photo are object: two-means on the first principal component of all photos' cells.
 
-    The object is the side that touches the photos' borders less. maps: may be read lazily; it is gone through twice.
+def split_foreground(maps: Maps, rounds: int = 3) -> list[Bool[np.ndarray, "h w"]]:
+    """Which cells of each photo are object.
+
+    maps: called for a fresh pass over the photos' features, once a round. All photos have one grid.
     """
-    maps = list(maps)
-    sample = np.concatenate([_some(m.reshape(m.shape[0], -1).T, seed) for seed, m in enumerate(maps)])
-    component = PCA(1, random_state=0).fit(sample[:MOST_CELLS].astype(np.float32))
-    scores = [component.transform(m.reshape(m.shape[0], -1).T.astype(np.float32)).reshape(m.shape[1:]) for m in maps]
-    pooled = np.concatenate([score.ravel() for score in scores])
-    cut = pooled.mean()
+    seeds = [_middle_and_border(features.shape[1:]) for features in maps()]
     for _ in range(rounds):
-        cut = (pooled[pooled > cut].mean() + pooled[pooled <= cut].mean()) / 2
-    border = np.concatenate([np.r_[s[0], s[-1], s[1:-1, 0], s[1:-1, -1]] for s in scores])
-    above_is_object = (border > cut).mean() < (pooled > cut).mean()
-    return [(score > cut) == above_is_object for score in scores]
+        weight = _classifier(maps(), seeds, strength=1e-3)[0]
+        scores = np.stack([np.tensordot(weight, features.astype(np.float32), 1) for features in maps()])
+        seeds = list((scores > _two_means(scores)).astype(np.float32))
+    return [seed > 0.5 for seed in seeds]
+
+
+def _middle_and_border(grid: tuple[int, ...]) -> Float[np.ndarray, "h w"]:
+    """1 in the middle third, 0 in the outer two rings, NaN (no statement) between."""
+    height, width = grid
+    y, x = np.mgrid[:height, :width]
+    edge = np.minimum.reduce([y, x, height - 1 - y, width - 1 - x])
+    middle = (abs(y - (height - 1) / 2) < height / 6) & (abs(x - (width - 1) / 2) < width / 6)
+    return np.where(middle, 1.0, np.where(edge < 2, 0.0, np.nan)).astype(np.float32)
+
+
+def _two_means(values: np.ndarray, rounds: int = 8) -> float:
+    """The threshold between two clusters of numbers."""
+    cut = float(values.mean())
+    for _ in range(rounds):
+        above = values > cut
+        if above.all() or not above.any():
+            return cut
+        cut = float(values[above].mean() + values[~above].mean()) / 2
+    return cut
 
 
 def object_classifier(
@@ -40,9 +58,16 @@ def object_classifier(
 
     foregrounds: share of each cell that is object, 0 to 1. Raises ValueError where all cells are of one kind.
     """
+    return _classifier(maps, foregrounds, strength=10.0)
+
+
+def _classifier(
+    maps: Iterable[np.ndarray], foregrounds: Iterable[np.ndarray], strength: float
+) -> tuple[np.ndarray, float]:
+    """strength: scikit-learn's C. A cell whose share is NaN is left out."""
     points, kinds = [], []
     for seed, (features, foreground) in enumerate(zip(maps, foregrounds, strict=True)):
-        chosen = _some(np.arange(foreground.size)[:, None], seed)[:, 0]
+        chosen = _some(np.flatnonzero(~np.isnan(foreground)), seed)
         points.append(features.reshape(features.shape[0], -1).T[chosen].astype(np.float32))
         kinds.append(foreground.ravel()[chosen] > 0.5)
     x, y = np.concatenate(points), np.concatenate(kinds)
@@ -51,8 +76,8 @@ def object_classifier(
         x, y = x[kept], y[kept]
     if y.all() or not y.any():
         raise ValueError("every cell is object, or none is: there is nothing to tell apart")
-    fitted = LogisticRegression(C=10, max_iter=300).fit(x, y)
-    return fitted.coef_[0], float(fitted.intercept_[0])
+    fitted = LogisticRegression(C=strength, max_iter=300).fit(x, y)
+    return fitted.coef_[0].astype(np.float32), float(fitted.intercept_[0])
 
 
 def _some(rows: np.ndarray, seed: int) -> np.ndarray:

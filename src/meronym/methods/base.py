@@ -58,10 +58,10 @@ def checked(name: str, value: Any, hint: Any) -> Any:
         if get_origin(kind) is tuple and value is not None:
             items = value if isinstance(value, list | tuple) else [value]
             return tuple(checked(name, item, choices[0]) for item in items)
-        if kind is float and not isinstance(value, bool):
+        if kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
             try:
                 return float(value)
-            except (TypeError, ValueError):
+            except ValueError:
                 continue
         if (value is None and kind is NoneType) or (kind in (bool, int, str) and type(value) is kind):
             return value

@@ -121,7 +121,7 @@ class DeepLabTraining(Training):
             collection,
             seed,
         )
-        self.scales = list(method.layer_weights)
+        self.scales, self.parts = list(method.layer_weights), network.parts
         self.steps, self.clip, self.workers = method.steps, method.clip, method.workers
         slow = [p for p in network.trunk.parameters() if p.requires_grad]
         fast = list(network.classifiers.parameters())
@@ -136,7 +136,7 @@ class DeepLabTraining(Training):
         photos = photos[: len(photos) // world * world]
         skipped: list[tuple[str, str]] = []
         mine = [self._example(i, (self.seed, step, i), skipped) for i in share(photos, rank, world)]
-        partners = draw_partners(len(photos), self.network.parts, generator(self.seed, "partners", step))
+        partners = draw_partners(len(photos), self.parts, generator(self.seed, "partners", step))
         stacked = {key: torch.stack([example[key] for example in mine]) for key in mine[0]}
         return stacked | {"partners": partners, "skipped": skipped}
 

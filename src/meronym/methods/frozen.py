@@ -38,17 +38,17 @@ class FrozenMethod(Method):
     def prepare(self, collection: Collection, parts: int) -> tuple[HeadSegmenter, FeatureSet]:
         """A segmenter that knows the objects, with an untrained head, and the features to train it on.
 
-        With masks, boxes or an alpha channel the head looks at the windows around the objects. Without any, it
-        looks at whole photos, and the objects in them are found by the features.
+        With masks, boxes or an alpha channel the head looks at the windows around the objects, else at whole photos.
+        Where there is no mask, the objects are found by the features.
         """
         check_parts(parts, len(collection))
         backbone = load_backbone(self.backbone, layers=self.layers, size=self.size).to(best_device())
         assert self.centre is not None, "settings are resolved before anything is prepared"
-        segmenter = HeadSegmenter(backbone, parts, self.centre)
-        features = extract(collection, segmenter, FeatureCache())
+        blind = not collection.all_masked and all(r.mask is None and r.box is None for r in collection.records)
+        segmenter = HeadSegmenter(backbone, parts, self.centre, zoom=not blind)
+        features = extract(collection, segmenter, FeatureCache(), whole=blind)
         check_parts(parts, len(features))
         if not features.masked:
-            segmenter.zoom = False
             say("no masks given: finding the objects by their features")
             features = found_objects(features, collection)
         weight, bias = object_classifier(features.maps(), features.foreground / 255)
@@ -61,7 +61,7 @@ class FrozenMethod(Method):
 
 def found_objects(features: FeatureSet, collection: Collection) -> FeatureSet:
     """The same features with the foreground that they themselves show; a photo without any is left out."""
-    foreground = np.stack(split_foreground(features.maps())).astype(np.uint8) * 255
+    foreground = np.stack(split_foreground(features.maps)).astype(np.uint8) * 255
     found = (foreground > 0).sum((1, 2)) >= 4
     keep = np.flatnonzero(found).tolist()
     lost = [row for row, here in zip(features.rows, found, strict=True) if not here]

@@ -46,30 +46,29 @@ def pool(
     mass = masks.sum((2, 3))
     sums, energy = [], torch.zeros_like(mass)
     for features in layers:
-        up_y, up_x = (_upsampling(n, m, masks) for n, m in zip(masks.shape[2:], features.shape[2:], strict=True))
-        low = masks if up_y is None else up_y.T @ masks @ up_x
+        low, up = masks, None
+        if features.shape[2:] != masks.shape[2:]:
+            up = tuple(_upsampling(n, m, masks) for n, m in zip(masks.shape[2:], features.shape[2:], strict=True))
+            low = up[0].T @ masks @ up[1]
         sums.append(torch.einsum("bkn,bdn->bkd", low.flatten(2), features.flatten(2)))
         with torch.no_grad():
-            norms = _squared_norms(features, up_y, up_x)
+            norms = _squared_norms(features, up)
         energy = energy + torch.einsum("bkn,bn->bk", masks.flatten(2), norms.flatten(1))
     return Pooled(torch.cat(sums, dim=2) / mass.clamp(min=eps)[:, :, None], mass, energy)
 
 
-def _upsampling(n_out: int, n_in: int, like: Tensor) -> Float[Tensor, "n_out n_in"] | None:
-    """Bilinear upsampling along one axis as a matrix; None where both grids are the same."""
-    if n_out == n_in:
-        return None
+def _upsampling(n_out: int, n_in: int, like: Tensor) -> Float[Tensor, "n_out n_in"]:
+    """Bilinear upsampling along one axis as a matrix."""
     eye = torch.eye(n_in, dtype=like.dtype, device=like.device)
     return F.interpolate(eye[None], size=n_out, mode="linear", align_corners=False)[0].T
 
 
-def _squared_norms(
-    features: Float[Tensor, "B D h w"], up_y: Tensor | None, up_x: Tensor | None
-) -> Float[Tensor, "B H W"]:
+def _squared_norms(features: Float[Tensor, "B D h w"], up: tuple[Tensor, ...] | None) -> Float[Tensor, "B H W"]:
     """||(U F)_u||^2 for every u of the fine grid, from the Gram products of neighbouring cells."""
     own = features.square().sum(1)
-    if up_y is None or up_x is None:
+    if up is None:
         return own
+    up_y, up_x = up
     right = (features[..., :-1] * features[..., 1:]).sum(1)
     below = (features[..., :-1, :] * features[..., 1:, :]).sum(1)
     across = (features[..., :-1, :-1] * features[..., 1:, 1:]).sum(1)
