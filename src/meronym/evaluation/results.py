@@ -33,6 +33,8 @@ def append(folder: str | Path, line: Mapping[str, Any]) -> Path:
 
 def read(folder: str | Path) -> list[dict[str, Any]]:
     """All evaluations in a folder, the latest of each (row, seed) only, in the order first seen."""
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; `meronym evaluate` writes results/")
     latest: dict[tuple, dict[str, Any]] = {}
     for path in sorted(Path(folder).glob("*.jsonl")):
         if path.stem == "benchmarks":
@@ -41,7 +43,7 @@ def read(folder: str | Path) -> list[dict[str, Any]]:
             try:
                 line = json.loads(text)
                 latest[(*(line[key] for key in IDENTITY), line["seed"])] = line
-            except (json.JSONDecodeError, KeyError) as error:
+            except (json.JSONDecodeError, KeyError, TypeError) as error:
                 raise ValueError(f"{path}, line {number}: not a line of results ({error})") from error
     return list(latest.values())
 
