@@ -33,9 +33,9 @@ from meronym.training.sampling import generator, photos_of_step, share
 class Contrastive(FrozenMethod):
     """See `FrozenMethod` for the backbone's settings.
 
-    lambda_f, lambda_c: weights of Eq. 2 and 3, per photo and per part occurrence. temperature: tau of Eq. 3.
-    None: on transformers lambda_c is (8 / K) ** 3.3 (10 at K = 4, 1 at K = 8, 0.1 at K = 16) at the published tau of
-    0.19; on convolutional networks 0.3 at 0.3. How they were found is in docs/experiments.md.
+    lambda_f, lambda_c: weights of Eq. 2 and 3, per photo and per part occurrence. lambda_c None: (8 / K) ** 3.3 on
+    transformers (10 at K = 4, 1 at K = 8, 0.1 at K = 16), 0.1 at K = 4 and 0.5 from K = 8 on convolutional networks;
+    how that was found is in docs/experiments.md. temperature: tau of Eq. 3.
     cosine, same_photo_negatives: the published code's forms of Eq. 3.
     sharpness: of the start's softmax, in units of the k-means spread. steps, batch, learning_rate: of Adam.
     """
@@ -43,7 +43,7 @@ class Contrastive(FrozenMethod):
     name: ClassVar[str] = "contrastive"
     lambda_f: float = 1.0
     lambda_c: float | None = None
-    temperature: float | None = None
+    temperature: float = 0.19
     cosine: bool = True
     same_photo_negatives: bool = False
     sharpness: float = 5.0
@@ -52,12 +52,10 @@ class Contrastive(FrozenMethod):
     learning_rate: float = 2e-2
 
     def resolved(self, parts: int) -> Self:
-        contrast, temperature = ((8 / parts) ** 3.3, 0.19) if is_transformer(self.backbone) else (0.3, 0.3)
-        return replace(
-            super().resolved(parts),
-            lambda_c=round(contrast, 4) if self.lambda_c is None else self.lambda_c,
-            temperature=temperature if self.temperature is None else self.temperature,
-        )
+        if self.lambda_c is not None:
+            return super().resolved(parts)
+        contrast = (8 / parts) ** 3.3 if is_transformer(self.backbone) else min(0.5, 0.5 * (parts / 8) ** 2.3)
+        return replace(super().resolved(parts), lambda_c=round(contrast, 4))
 
     def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
         method = self.resolved(parts)
@@ -91,7 +89,7 @@ class HeadTraining(Training):
 
     def loss(self, network: nn.Module, batch: Batch, gather: Gather) -> tuple[Tensor, dict[str, Tensor]]:
         method, features, foreground = self.method, batch["features"], batch["foreground"]
-        assert method.centre is not None and method.lambda_c is not None and method.temperature is not None
+        assert method.centre is not None and method.lambda_c is not None
         prepared = remove_mean(features, foreground, method.centre)
         pooled = pool(network(prepared).softmax(1) * foreground[:, None], [prepared])
         within = part_consistency(pooled).mean()
