@@ -107,9 +107,9 @@ def evaluate(
     score = evaluate_pixels if collection.part_names else evaluate_keypoints
     scores = {name: round(value, 3) for name, value in score(model, collection, protocol).items()}
     line = _line(model, before, collection, split, protocol) | scores
-    append(
-        results, line | {"command": f"{_train_command(run, before)} && meronym evaluate {run} --protocol {protocol}"}
-    )
+    words = ["meronym", "evaluate", run, *([photos] if photos else []), *(["--kind", kind] if kind else [])]
+    words += [*(["--split", split] if split != "test" else []), "--protocol", protocol]
+    append(results, line | {"command": f"{_train_command(run, before)} && {shlex.join(map(str, words))}"})
     path = Path(run) / "scores.json"
     merged = (json.loads(path.read_text()) if path.exists() else {}) | scores
     write_atomically(path, json.dumps(merged, indent=2) + "\n")
@@ -225,7 +225,7 @@ def _line(
         "collection": collection.name,
         "split": split,
         "protocol": protocol,
-        "method": about["method"],
+        "method": about["method"] + "".join(f"+{setting}" for setting in _unusual(before) if "workers" not in setting),
         "backbone": about.get("backbone") or f"{about['trunk']} / {about['phi']}",
         "parts": model.parts,
         "seed": before["seed"],
@@ -237,14 +237,18 @@ def _line(
 
 def _train_command(run: str | Path, before: Mapping[str, Any]) -> str:
     """The command that makes a run like this one."""
-    method = METHODS[before["method"]]
-    own = {"backbone": before["backbone"]} if "backbone" in before else {}
-    usual = _plain(method(**own).resolved(before["parts"]).settings())
     words = ["meronym", "train", before["photos"], "--run", run, "--seed", before["seed"], "--parts", before["parts"]]
-    words += ["--method", before["method"], *(word for key, value in own.items() for word in (f"--{key}", value))]
+    words += ["--method", before["method"], *(["--backbone", before["backbone"]] if "backbone" in before else [])]
     words += ["--starts", before["starts"]] if before["starts"] != 1 else []
-    others = [f"{key}={before[key]}" for key in usual if before[key] != usual[key]]
+    others = _unusual(before)
     return shlex.join(map(str, words + (["--set", *others] if others else [])))
+
+
+def _unusual(before: Mapping[str, Any]) -> list[str]:
+    """The settings of a run that are not its method's own choice, each as name=value."""
+    own = {"backbone": before["backbone"]} if "backbone" in before else {}
+    usual = _plain(METHODS[before["method"]](**own).resolved(before["parts"]).settings())
+    return [f"{key}={before[key]}" for key in usual if key in before and before[key] != usual[key]]
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from meronym.backbones import Backbone, load_backbone
 from meronym.backbones.base import IMAGENET_MEAN, IMAGENET_STD
+from meronym.backbones.precision import autocast, resolve_precision
 from meronym.backbones.resnet import resnet50_trunk
 from meronym.images import Window, square_window
 
@@ -195,6 +196,13 @@ class DeepLab(Segmenter):
         normalised = (images - self.mean) / self.std
         features = self.trunk(normalised.contiguous(memory_format=torch.channels_last))  # half the time on a CPU
         return torch.stack([classify(features) for classify in self.classifiers]).sum(0)
+
+    def segment(
+        self, images: Float[Tensor, "B 3 H W"], foreground: Float[Tensor, "B H W"] | None = None
+    ) -> tuple[Float[Tensor, "B K h w"], None]:
+        """As `forward`, in bfloat16 where the hardware computes it, as in training."""
+        with autocast(resolve_precision("auto", images.device), images.device):
+            return self(images).float(), None
 
     def config(self) -> dict[str, Any]:
         return {"kind": "deeplab", "parts": self.parts, "size": self.size, "caffe": self.caffe}
