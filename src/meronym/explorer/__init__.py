@@ -68,13 +68,15 @@ def explore(
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that is bound, so that its port is known and taken. Raises `CannotExplore`."""
+    if not 0 <= port <= 65_535:
+        raise CannotExplore(f"--port {port}: 1024 to 65535, or leave it away for a free one")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-    except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+    except OSError as error:
+        why = error.strerror or str(error)
         raise CannotExplore(
             f"--host {host} --port {port}: {why}; leave --port away for a free one, and --host for this machine"
         ) from error

@@ -6,7 +6,7 @@ Addresses hold numbers and tokens, never a name or a path; the page's own files 
 import json
 import mimetypes
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager
 from functools import partial
@@ -55,7 +55,7 @@ def make_app(study: Study, host: str = "127.0.0.1") -> FastAPI:
     exports, uploads = Exports(study), Uploads(study.predictor)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> Any:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         study.begin()
         yield
         await run_in_threadpool(exports.close)

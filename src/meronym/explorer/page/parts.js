@@ -3,7 +3,6 @@
 import { get } from "./api.js";
 import { alike } from "./colours.js";
 import { $, closesBeside, counted, h, icon, percent } from "./dom.js";
-
 import { app, change, on, partOf, pointAt, toggle, toggleAll } from "./state.js";
 import { landsOn } from "./together.js";
 
