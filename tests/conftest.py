@@ -11,7 +11,8 @@ from jaxtyping import install_import_hook
 from PIL import Image
 
 # before anything imports them: shapes in signatures are checked
-TENSORS = "backbones masks segmenters model features objectives training methods metrics evaluation".split()
+TENSORS = ("backbones", "masks", "segmenters", "model", "features", "objectives", "training", "methods")
+TENSORS += ("metrics", "evaluation")
 install_import_hook([f"meronym.{room}" for room in TENSORS], "shapes.check")
 
 from pictures import picture  # noqa: E402

@@ -37,7 +37,7 @@ def test_a_head_looks_at_squares_and_trains_alone(head):
     assert logits.shape == (2, 5, *head.backbone(images).shape[2:]) and inside is None
     head.finds = True
     inside = head.segment(images)[1]
-    assert inside.shape == (2, *logits.shape[2:]) and 0 <= inside.min() and inside.max() <= 1
+    assert inside.shape == (2, *logits.shape[2:]) and inside.min() >= 0 and inside.max() <= 1
 
 
 def test_the_mean_that_is_taken_off_is_that_of_the_object(head):

@@ -240,6 +240,7 @@ def _train_command(run: str | Path, before: Mapping[str, Any]) -> str:
     words = ["meronym", "train", before["photos"], "--run", run, "--seed", before["seed"], "--parts", before["parts"]]
     words += ["--method", before["method"], *(["--backbone", before["backbone"]] if "backbone" in before else [])]
     words += ["--starts", before["starts"]] if before["starts"] != 1 else []
+    words += ["--kind", before["kind"]] if before["kind"] else []
     others = _unusual(before)
     return shlex.join(map(str, words + (["--set", *others] if others else [])))
 
@@ -248,7 +249,8 @@ def _unusual(before: Mapping[str, Any]) -> list[str]:
     """The settings of a run that are not its method's own choice, each as name=value."""
     own = {"backbone": before["backbone"]} if "backbone" in before else {}
     usual = _plain(METHODS[before["method"]](**own).resolved(before["parts"]).settings())
-    return [f"{key}={before[key]}" for key in usual if key in before and before[key] != usual[key]]
+    others = {key: before[key] for key in usual if key in before and before[key] != usual[key]}
+    return [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in others.items()]
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -97,8 +97,7 @@ def test_it_overfits(case, tmp_path, monkeypatch):
         pytest.skip("closed form")
     for kind in Training.__subclasses__():
         if kind.__module__ == type(case.method).__module__:
-            batch = kind.batch
-            monkeypatch.setattr(kind, "batch", lambda self, step, rank, world: batch(self, 0, rank, world))
+            monkeypatch.setattr(kind, "batch", lambda self, _, *place, batch=kind.batch: batch(self, 0, *place))
     run = Run(tmp_path / "run", {})
     case.method.fit(case.toy, PARTS, run)
     losses = [float(row["total"]) for row in rows(run)]
@@ -161,15 +160,17 @@ def folder_of(root: Path, toy, masks: bool = True) -> Path:
     return root
 
 
-def test_bad_masks_do_not_end_it(case, tmp_path):
+def test_bad_photos_and_masks_do_not_end_it(case, tmp_path, capsys):
     root = folder_of(tmp_path / "birds", case.toy)
     spot = np.zeros((256, 256), bool)
     Image.fromarray(spot).save(root / "masks/1.png")
     spot[9, 9] = True
     Image.fromarray(spot).save(root / "masks/2.png")
     Image.fromarray(np.ones((9, 9), bool)).save(root / "masks/3.png")
+    (root / "images/4.png").write_bytes((root / "images/4.png").read_bytes()[:-999])
     model = case.method.fit(open_collection(root), PARTS, Run(tmp_path / "run", {}))
     skipped = dict(model.about["skipped"])
+    assert "truncated" in skipped["4.png"] and "skipped 3" in capsys.readouterr().err
     assert "marks nothing" in skipped["1.png"] and "9x9 pixels, its photo 256x256" in skipped["3.png"]
     assert all(value.isfinite().all() for value in state(model).values())
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
 import two_processes
 
 

@@ -33,7 +33,7 @@ def test_views_are_a_function_of_their_address(sample):
 def test_views_have_their_shapes_and_ranges(sample):
     for example in (views(sample, 48, 1), views(Sample("b", picture(9, 200)), 48, 1)):
         for key in ("clean", "first", "second"):
-            assert example[key].shape == (3, 48, 48) and 0 <= example[key].min() and example[key].max() <= 1
+            assert example[key].shape == (3, 48, 48) and example[key].min() >= 0 and example[key].max() <= 1
         assert example["foreground"].shape == (48, 48) and example["warp"].shape == (2, 3)
     assert example["foreground"].min() == 1  # no mask: all is foreground
 

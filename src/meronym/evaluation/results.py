@@ -102,7 +102,7 @@ def _benchmarks(path: Path) -> list[str]:
     return text
 
 
-def write_page(folder: str | Path, out: str | Path) -> Path:
+def write_page(folder: str | Path = "results", out: str | Path = "docs/results.md") -> Path:
     """Write docs/results.md."""
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ class Method(ABC):
         return {"method": self.name, **asdict(self)}
 
 
-def check_parts(parts: int, photos: int) -> None:
+def check_parts(parts: int, photos: int = 2) -> None:
     """One clear line where K makes no sense."""
     if not 2 <= parts <= MOST_PARTS:
         raise ValueError(f"--parts {parts}: between 2 and {MOST_PARTS} parts can be found; 4 to 16 suit most things")

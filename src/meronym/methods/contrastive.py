@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from meronym.backbones import is_transformer
 from meronym.collections import Collection
 from meronym.features import FeatureSet
-from meronym.methods.base import measured
+from meronym.methods.base import check_parts, measured
 from meronym.methods.frozen import FrozenMethod
 from meronym.methods.kmeans import cluster, sample_points
 from meronym.model import PartModel
@@ -52,6 +52,7 @@ class Contrastive(FrozenMethod):
     learning_rate: float = 2e-2
 
     def resolved(self, parts: int) -> Self:
+        check_parts(parts)
         if self.lambda_c is not None:
             return super().resolved(parts)
         contrast = (8 / parts) ** 3.3 if is_transformer(self.backbone) else min(0.5, 0.5 * (parts / 8) ** 2.3)
