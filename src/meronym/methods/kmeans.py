@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from sklearn.cluster import KMeans as Lloyd
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from meronym.collections import Collection
@@ -62,6 +63,7 @@ def cluster(points: Float[Tensor, "N D"], parts: int, seed: int) -> tuple[Float[
     values = points.numpy()
     if len(np.unique(values[:: max(1, len(values) // 4096)], axis=0)) < parts:
         raise ValueError(f"--parts {parts}: the photos hold fewer different patches than that; choose fewer parts")
-    found = Lloyd(parts, n_init=5, random_state=seed).fit(values)  # type: ignore[arg-type]
+    with threadpool_limits(2, "openmp"):  # the sums of three threads and more are added as they come
+        found = Lloyd(parts, n_init=5, random_state=seed).fit(values)  # type: ignore[arg-type]
     centres = torch.from_numpy(found.cluster_centers_).float()
     return centres, max(float(found.inertia_) / len(values), 1e-6)  # type: ignore[arg-type]
