@@ -8,12 +8,13 @@ and an evaluation whose line stands in results/ is not repeated, so an interrupt
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from meronym import commands
+from meronym.evaluation.keypoints import PROTOCOLS
 from meronym.evaluation.results import read
 
 
@@ -105,8 +106,8 @@ FROZEN: tuple[Callable[[], Row], ...] = (
 RECIPES: dict[str, Callable[[], Row]] = {make.__name__: make for make in (*FROZEN, paper, paper_300_steps)}
 
 
-def run(name: str, root: Path, seed: int, runs: Path, results: Path) -> None:
-    """Train and evaluate one row with one seed, in both protocols, whatever of it is missing."""
+def run(name: str, root: Path, seed: int, runs: Path, results: Path, protocols: Sequence[str]) -> None:
+    """Train and evaluate one row with one seed, whatever of it is missing."""
     row, folder = RECIPES[name](), runs / f"{name}-s{seed}"
     commands.train(
         root,
@@ -118,7 +119,7 @@ def run(name: str, root: Path, seed: int, runs: Path, results: Path) -> None:
         settings=row.settings,
         report=False,
     )
-    for protocol in ("box", "whole"):
+    for protocol in protocols:
         if not any(str(folder) in line["command"] and line["protocol"] == protocol for line in read(results)):
             scores = commands.evaluate(folder, root, protocol=protocol, results=results)
             print(name, "seed", seed, protocol, scores, flush=True)
@@ -129,12 +130,13 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="CUB-200-2011 in its official layout")
     parser.add_argument("--only", nargs="+", choices=RECIPES, default=[make.__name__ for make in FROZEN])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=PROTOCOLS)
     parser.add_argument("--runs", type=Path, default=Path("runs/cub50"))
     parser.add_argument("--results", type=Path, default=Path("results"))
     given = parser.parse_args()
     for name in given.only:
         for seed in given.seeds:
-            run(name, given.root, seed, given.runs, given.results)
+            run(name, given.root, seed, given.runs, given.results, given.protocols)
 
 
 if __name__ == "__main__":

@@ -222,9 +222,7 @@ def test_crop_labels_never_mixes_labels():
     assert (crop[:20, 20:] == 9).all() and not crop[:, :20].any() and not crop[20:].any()
 
 
-@pytest.mark.parametrize(
-    "window", [(0, 0, 0, 5), (5, 0, 1, 5), (0, 0, float("nan"), 5), (0, 0, float("inf"), 5)]
-)
+@pytest.mark.parametrize("window", [(0, 0, 0, 5), (5, 0, 1, 5), (0, 0, float("nan"), 5), (0, 0, float("inf"), 5)])
 def test_a_window_without_area_is_an_error(window):
     for crop, what in (
         (images.crop_photo, picture()),

@@ -100,9 +100,7 @@ def test_edges_follow_the_borders_only():
 
 
 def test_names_are_written_on_the_photo_whatever_is_in_them():
-    parts = Parts(
-        np.pad(np.ones((60, 80), np.uint8), 20), ("<b>\n鳥 \U0001f426\x00" * 9,), colours=[[9, 9, 9]]
-    )
+    parts = Parts(np.pad(np.ones((60, 80), np.uint8), 20), ("<b>\n鳥 \U0001f426\x00" * 9,), colours=[[9, 9, 9]])
     named, plain = np.asarray(parts.plot(names=True)), np.asarray(parts.plot())
     assert (named != plain).any() and named.shape == (100, 120, 3)
     with pytest.raises(ValueError, match="alpha=1.5"):

@@ -154,9 +154,7 @@ def test_photos_and_parts_that_cannot_be_told_apart(tmp_path: Path):
 
 
 def test_equal_stems_keep_a_file_each(tmp_path: Path):
-    maps = {
-        name: np.full((1, 1), k, np.uint8) for k, name in enumerate(("a.jpg", "a.png", "a.webp", "A.jpg"))
-    }
+    maps = {name: np.full((1, 1), k, np.uint8) for k, name in enumerate(("a.jpg", "a.png", "a.webp", "A.jpg"))}
     write("png", [(name, (1, 1), map_) for name, map_ in maps.items()], tmp_path, ("x", "y", "z"))
     assert {item.name: int(item.labels[0, 0]) for item in read("png", tmp_path).items} == {
         name: int(map_[0, 0]) for name, map_ in maps.items()
@@ -196,9 +194,7 @@ def test_pycocotools_reads_coco(format: str, tmp_path: Path, capsys):
             mask = coco.annToMask(annotation) > 0
             assert annotation["area"] == mask.sum() and annotation["iscrowd"] == 0
             x, y, w, h = annotation["bbox"]
-            assert (
-                mask[y : y + h, x : x + w].sum() == mask.sum() and mask[y].any() and mask[:, x + w - 1].any()
-            )
+            assert mask[y : y + h, x : x + w].sum() == mask.sum() and mask[y].any() and mask[:, x + w - 1].any()
             assert annotation["score"] == pytest.approx(float(item.confidence[mask].mean()), abs=1e-5)
             labels[mask] = annotation["category_id"]
         assert np.array_equal(labels, item.labels)
@@ -306,9 +302,7 @@ def test_yolo_sizes_come_from_the_photos_where_nothing_else_knows(tmp_path: Path
         list(read("yolo", root).items)
 
 
-@pytest.mark.parametrize(
-    "text", [*NAMES, "\x00\x07\x85\u2028\ufeff", "- a: [b]", "yes", "", "\\n '", "\ud800"]
-)
+@pytest.mark.parametrize("text", [*NAMES, "\x00\x07\x85\u2028\ufeff", "- a: [b]", "yes", "", "\\n '", "\ud800"])
 def test_yaml_text_is_yaml(text: str):
     yaml = pytest.importorskip("yaml")
     assert yaml.safe_load(f"0: {yaml_text(text)}\n") == {0: text}
@@ -405,9 +399,7 @@ def test_label_studios_own_decoder_reads_the_brush(tmp_path: Path):
 def test_brushes_of_any_length_go_both_ways():
     brush = pytest.importorskip("label_studio_converter.brush")
     rng = np.random.default_rng(0)
-    masks = [
-        rng.random((h, w)) < share for h, w, share in ((1, 1, 1), (7, 5, 0.5), (40, 30, 0.02), (3, 9, 0))
-    ]
+    masks = [rng.random((h, w)) < share for h, w, share in ((1, 1, 1), (7, 5, 0.5), (40, 30, 0.02), (3, 9, 0))]
     large = np.zeros((300, 401), dtype=bool)  # runs beyond 65,536 words, and of exactly that
     large[100:] = True
     exact = np.arange(128 * 256).reshape(128, 256) >= 16384

@@ -84,9 +84,7 @@ def test_a_write_that_fails_leaves_nothing(cache: FeatureCache, monkeypatch: pyt
     assert [p.suffix for p in cache.folder.rglob("*") if p.is_file()] == [".npy"]
 
 
-def test_features_are_those_of_the_backbone_and_computed_once(
-    backbone: Backbone, cache: FeatureCache
-) -> None:
+def test_features_are_those_of_the_backbone_and_computed_once(backbone: Backbone, cache: FeatureCache) -> None:
     told: list[tuple[int, int]] = []
     paths = cached_features(backbone, jobs(11), cache, batch_size=4, progress=lambda *at: told.append(at))
     assert backbone.extractor.seen == 11 and backbone.extractor.largest == 4
@@ -180,7 +178,5 @@ def test_few_photos_are_in_memory_at_once(backbone: Backbone, cache: FeatureCach
         ahead = max(ahead, loaded - backbone.extractor.seen)
         return colour(i)
 
-    cached_features(
-        backbone, [Job(f"p{i}", lambda i=i: load(i)) for i in range(120)], cache, batch_size=4, workers=2
-    )
+    cached_features(backbone, [Job(f"p{i}", lambda i=i: load(i)) for i in range(120)], cache, batch_size=4, workers=2)
     assert loaded == 120 and ahead <= 3 * 4 + 2 + 2

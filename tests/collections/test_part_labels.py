@@ -76,9 +76,7 @@ def test_label_maps_that_do_not_fit(maps):
     collection = open_collection(maps)
     assert collection.ids == [f"images/{i}.jpg" for i in (0, 1, 2, 4)]
     assert "skipped 1: 3.jpg (no label map)" in collection.summary()
-    for index, message in enumerate(
-        ("label 9 has no name", "48x20 pixels, its photo 48x32", "marks nothing")
-    ):
+    for index, message in enumerate(("label 9 has no name", "48x20 pixels, its photo 48x32", "marks nothing")):
         with pytest.raises(BadPhoto, match=message):
             collection[index]
     (maps / "labels.txt").write_text("background\n")

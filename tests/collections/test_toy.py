@@ -24,9 +24,7 @@ def test_without_a_seed_it_is_never_the_same_twice_but_can_be_had_again():
     assert str(first.seed) in first.summary()
 
 
-@pytest.mark.parametrize(
-    ("source", "train", "test"), [("toy", 200, 40), ("toy:10", 10, 20), ("toy:500", 500, 100)]
-)
+@pytest.mark.parametrize(("source", "train", "test"), [("toy", 200, 40), ("toy:10", 10, 20), ("toy:500", 500, 100)])
 def test_sizes(source, train, test):
     collection = open_collection(source, seed=0)
     assert (len(collection.split("train")), len(collection.split("test"))) == (train, test)

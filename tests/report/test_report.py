@@ -241,9 +241,7 @@ def test_curves_read_what_is_whole(tmp_path):
     assert curves["total"][0].tolist() == [0, 10, 30] and curves["L_c"][1].tolist() == [1, 2]
 
 
-@pytest.mark.parametrize(
-    "values", [np.ones(2), np.zeros(5), np.linspace(9e-7, 1e-7, 5000), np.array([1e6, -1e6])]
-)
+@pytest.mark.parametrize("values", [np.ones(2), np.zeros(5), np.linspace(9e-7, 1e-7, 5000), np.array([1e6, -1e6])])
 def test_chart_is_xml_with_labelled_axes(values):
     steps = np.arange(len(values)) * 10.0
     svg = ElementTree.fromstring(chart("a<b", (steps, values)))
