@@ -18,7 +18,7 @@ export function begin() {
 export async function open() {
   const place = (key) => (Object.keys(TITLES).indexOf(key) + 1 || 99);
   const choices = app.run.formats.toSorted((a, b) => place(a.key) - place(b.key)).map(({ key, about }) =>
-    h("label", { className: "choice" }, h("input", { type: "radio", name: "format", value: key, checked: key === "coco" }), h("span", {}, h("b", {}, TITLES[key] ?? key.replaceAll("_", " ")), h("small", {}, about))));
+    h("label", { className: "choice" }, h("input", { type: "radio", name: "format", value: key, checked: key === "coco" }), h("span", {}, h("b", {}, TITLES[key] ?? key.replaceAll("_", " ")), " ", h("small", {}, about))));
   const wrong = app.wrong.size;
   const also = wrong > 0 && h("label", { className: "also" }, h("input", { type: "checkbox", name: "with_wrong" }), `also the ${counted(wrong, "photo")} marked as wrong`);
   sheet.replaceChildren(

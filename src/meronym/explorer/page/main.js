@@ -141,4 +141,5 @@ async function begin() {
   state.watch();
 }
 
+addEventListener("unhandledrejection", ({ reason }) => reason?.name !== "AbortError" && toast(reason?.message ?? String(reason), { bad: true }));
 begin();

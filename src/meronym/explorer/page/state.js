@@ -20,7 +20,7 @@ export const app = {
 const undo = [];
 
 function take(run) {
-  app.run = run;
+  app.run = { ...app.run, ...run };
   app.parts = run.parts;
   app.edits = run.edits;
   app.wrong = new Set(run.edits.wrong);

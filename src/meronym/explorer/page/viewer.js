@@ -82,6 +82,7 @@ async function load(base) {
     const [runs, about] = await Promise.all([runsOf(`${base}/labels`, signal), get(`${base}/details`, { signal })]);
     if (mine !== shown) return;
     [map, details] = [smooth(decode(runs), 640), { ...about, base }];
+    if (!details.parts.length) said.textContent = "No object was found here.";
     head();
     refresh();
   } catch (error) {
