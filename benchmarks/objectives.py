@@ -12,6 +12,7 @@ import argparse
 import json
 import multiprocessing
 import resource
+import statistics
 import time
 from collections.abc import Callable
 from datetime import date
@@ -69,11 +70,12 @@ def naive() -> tuple[Tensor, Tensor]:
 def _measure(step: Callable, repeats: int, queue: multiprocessing.Queue) -> None:
     before = _peak_mb()
     step() if repeats > 1 else None  # warm-up, where it is affordable
-    begin = time.perf_counter()
+    times = []
     for _ in range(repeats):
+        begin = time.perf_counter()
         total, gradient = step()
-    seconds = (time.perf_counter() - begin) / repeats
-    queue.put((seconds, _peak_mb() - before, float(total), gradient.numpy()))
+        times.append(time.perf_counter() - begin)
+    queue.put((statistics.median(times), _peak_mb() - before, float(total), gradient.numpy()))
 
 
 def _peak_mb() -> float:
@@ -81,7 +83,7 @@ def _peak_mb() -> float:
 
 
 def measure(step: Callable, repeats: int) -> tuple[float, float, float, Tensor]:
-    """Seconds a step, peak megabytes above the start, the total, the gradient."""
+    """Seconds a step (median), peak megabytes above the start, the total, the gradient."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     process = context.Process(target=_measure, args=(step, repeats, queue))
