@@ -242,10 +242,11 @@ def sample() -> Sample:
 
 def test_who_waits_comes_first():
     predictor = Predictor(PartModel(Stripes(3)))
-    held, order = threading.Event(), []
+    held, begun, order = threading.Event(), threading.Event(), []
     stream = predictor.model.stream
 
     def slow(samples, batch):
+        begun.set()
         held.wait(5)
         order.append(samples[0].id)
         return stream(samples, batch)
@@ -257,6 +258,7 @@ def test_who_waits_comes_first():
         one = Sample(name, Image.new("RGB", (20, 20)))
         threads.append(threading.Thread(target=predictor.ask, args=([one], urgency)))
         threads[-1].start()
+        assert begun.wait(5)
         wait(lambda: predictor._queue.qsize() >= len(threads) - 1)
     held.set()
     for thread in threads:
