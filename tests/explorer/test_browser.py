@@ -238,6 +238,18 @@ def test_names_with_markup_are_text(served, browser):
 
 
 @pytest.mark.parametrize("served", ["trained"], indirect=True)
+def test_the_default_colours_can_be_told_apart_by_everybody(served, browser):
+    _, address = served
+    screen = Screen(browser, address)
+    script = """([first, second]) => import('/page/colours.js').then((colours) => colours.alike(first, second))"""
+    colours = screen.page.evaluate("fetch('/api/state').then((answer) => answer.json())")["palette"][:9]
+    for one, first in enumerate(colours):
+        for second in colours[:one]:
+            assert not screen.page.evaluate(script, [first, second]), (first, second)
+    assert screen.page.evaluate(script, ["#d01010", "#607010"])  # red and green, as many see them
+
+
+@pytest.mark.parametrize("served", ["trained"], indirect=True)
 @pytest.mark.parametrize("width", [340, 1360])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_narrow_and_wide_light_and_dark(served, browser, width, scheme):

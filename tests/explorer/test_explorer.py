@@ -297,6 +297,15 @@ def test_no_run_is_said_in_one_line(tmp_path):
         explorer.explore(tmp_path, open_browser=False)
 
 
+def test_photos_that_moved_can_be_named(run, tmp_path):
+    (tmp_path / "birds").rename(tmp_path / "moved")
+    with pytest.raises(FileNotFoundError, match="meronym explore RUN PHOTOS"):
+        Study(run)
+    study = Study(run, tmp_path / "moved")
+    assert len(study.photos) == 8
+    study.close()
+
+
 def test_without_the_extra_the_remedy_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(explorer.CannotExplore, match=r'pip install "meronym\[explorer\]"'):

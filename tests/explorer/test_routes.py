@@ -174,6 +174,20 @@ def test_edits_that_do_not_fit_change_nothing(client, run):
     assert client.put("/api/edits", json={"names": {}}).status_code == 409
 
 
+def test_edits_made_elsewhere_are_not_lost(client, run):
+    from meronym.edits import Edits
+
+    state = client.get("/api/state").json()
+    Edits({1: "by hand"}).save(run)
+    answer = client.put("/api/edits", json={"names": {"2": "mine"}, "revision": state["revision"]})
+    assert answer.status_code == 409 and load(run).names == {1: "by hand"}
+    state = client.get("/api/state").json()
+    assert state["parts"][0]["name"] == "by hand" and state["revision"] == 1
+    (run / "edits.json").write_text("{")
+    assert "remove it" in client.get("/api/state").json()["trouble"]
+    assert change(client, names={"2": "mine"}).status_code == 422 and (run / "edits.json").read_text() == "{"
+
+
 def test_wrong_photos_of_another_collection_stay_marked(run):
     from meronym.edits import Edits
     from meronym.explorer.study import Study

@@ -17,7 +17,7 @@ import numpy as np
 
 from meronym import edits as edits_file
 from meronym.annotations.colours import hex_colour, palette
-from meronym.collections import Collection, open_collection
+from meronym.collections import Collection, CollectionNotFound, open_collection
 from meronym.edits import BadEdits, Edits, Shown, hex_of
 from meronym.explorer.cache import Cache, remove_others
 from meronym.explorer.look import SHARE, SURE, Look
@@ -106,8 +106,9 @@ class Study:
             BadEdits: they do not fit the parts; nothing was changed.
         """
         with self._editing:
+            self._read_again()
             if revision != self.revision:
-                raise Outdated("the parts were changed in another window; they are shown as they are now")
+                raise Outdated("the parts were changed elsewhere; they are shown as they are now")
             wanted = edits_file.parse({**content, "wrong": []})
             names = {part: edits_file.clean_name(name) for part, name in wanted.names.items()}
             elsewhere = self.edits.wrong - self.numbers.keys()
@@ -118,9 +119,22 @@ class Study:
             self.edits = edits
             self.revision += 1
 
+    def _read_again(self) -> None:
+        """The file is what counts: it may have been changed by hand, or by another explorer. Raises `BadEdits`."""
+        saved = edits_file.load(self.run)
+        if saved != self.edits:
+            saved.shown(self.model.names)
+            self.edits = saved
+            self.revision += 1
+
     def state(self) -> dict[str, Any]:
         """All that the page needs to begin with, whatever the number of photos."""
-        edits = self.edits
+        with self._editing:
+            try:
+                self._read_again()
+            except BadEdits as error:
+                self.trouble = str(error)
+            edits = self.edits
         return {
             "collection": self.collection.name,
             "photos": len(self.collection),
@@ -282,7 +296,12 @@ def _collection(settings: Mapping[str, Any], photos: str | Path | None) -> Colle
     """The photos to show: those the run was trained on, all splits of them, unless others are given."""
     source = photos or settings["photos"]
     drawn = {"seed": 0} if str(source).split(":")[0] == "toy" else {}  # to be drawn the same again
-    return open_collection(source, None if photos else settings["kind"], **drawn)
+    try:
+        return open_collection(source, None if photos else settings["kind"], **drawn)
+    except CollectionNotFound as error:
+        if photos:
+            raise
+        raise CollectionNotFound(f"{error}; if the photos have moved: meronym explore RUN PHOTOS") from error
 
 
 def _fingerprint(run: Path, collection: Collection) -> str:
