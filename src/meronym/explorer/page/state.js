@@ -95,11 +95,11 @@ export async function takeBack() {
 }
 
 export async function markWrong(photo) {
-  const wrong = !app.wrong.has(photo);
+  const wrong = !app.wrong.has(photo), name = nameOf(photo).split("/").at(-1);
   try {
     await change(
       (edits) => (edits.wrong = wrong ? [...edits.wrong, photo] : edits.wrong.filter((other) => other !== photo)),
-      wrong ? `${nameOf(photo)} is marked as wrong: downloads leave it out.` : `${nameOf(photo)} is right again.`,
+      wrong ? `${name} is marked as wrong: downloads leave it out.` : `${name} is right again.`,
     );
   } catch (error) {
     toast(error.message, { bad: true });
