@@ -3,9 +3,9 @@
     python benchmarks/objectives.py [--results results]
 
 L_f + L_v + L_c, forward and backward, batch 6, 256x256, 768 channels (256 at 64x64 and 512 at 16x16), K = 4. The naive
-form is what the published code computes, written anew here: features upsampled to the photo, the (K, D, H, W) tensor
-of differences of one photo at a time. Each form runs in a process of its own; memory is the peak of its resident set
-above what it was before the first step.
+form is what the published code computes, written anew here: features upsampled to the photo and masked, the
+(K, D, H, W) tensor of differences of one photo at a time. Each form runs in a process of its own; memory is the
+peak of its resident set above what it was before the first step.
 """
 
 import argparse
@@ -27,21 +27,25 @@ from meronym.objectives import contrastive, draw_partners, part_consistency, poo
 
 BATCH, PARTS, SIDE = 6, 4, 256
 LAYERS = ((256, 64), (512, 16))
+Inputs = tuple[Tensor, list[Tensor], Tensor, Tensor, Tensor]
 WEIGHTS = {"L_f": 30.0, "L_v": 30.0, "L_c": 2300.0}
 
 
-def inputs() -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
-    """Logits, features, Lab photo and partners, the same in both processes."""
+def inputs() -> Inputs:
+    """Logits, features, Lab photo, foreground and partners, the same in both processes."""
     g = torch.Generator().manual_seed(0)
     logits = torch.randn(BATCH, PARTS, SIDE, SIDE, generator=g, requires_grad=True)
     layers = [torch.randn(BATCH, d, s, s, generator=g).relu() for d, s in LAYERS]
-    return logits, layers, 100 * torch.rand(BATCH, 3, SIDE, SIDE, generator=g), draw_partners(BATCH, PARTS, g)
+    lab = 100 * torch.rand(BATCH, 3, SIDE, SIDE, generator=g)
+    foreground = (torch.rand(BATCH, 1, SIDE, SIDE, generator=g) > 0.4).float()
+    return logits, layers, lab, foreground, draw_partners(BATCH, PARTS, g)
 
 
-def ours() -> tuple[Tensor, Tensor]:
+def ours(given: Inputs) -> tuple[Tensor, Tensor]:
     """The exact low-resolution form: the total and the gradient of the logits."""
-    logits, layers, lab, partners = inputs()
-    masks = logits.softmax(1)
+    logits, layers, lab, foreground, partners = given
+    logits.grad = None
+    masks = logits.softmax(1) * foreground
     pooled = pool(masks, layers)
     total = WEIGHTS["L_f"] * part_consistency(pooled).mean() + WEIGHTS["L_v"] * visual_consistency(masks, lab).mean()
     total = total + WEIGHTS["L_c"] * contrastive(pooled.z, partners, 0.19, cosine=True)
@@ -49,16 +53,18 @@ def ours() -> tuple[Tensor, Tensor]:
     return total.detach(), logits.grad  # type: ignore[return-value]
 
 
-def naive() -> tuple[Tensor, Tensor]:
+def naive(given: Inputs) -> tuple[Tensor, Tensor]:
     """Everything at the photo's resolution."""
-    logits, layers, lab, partners = inputs()
-    masks = logits.softmax(1)
-    fine = torch.cat([F.interpolate(f, (SIDE, SIDE), mode="bilinear") for f in layers], dim=1)
+    logits, layers, lab, foreground, partners = given
+    logits.grad = None
+    masks = logits.softmax(1) * foreground
+    fine = torch.cat([F.interpolate(f, (SIDE, SIDE), mode="bilinear") for f in layers], dim=1) * foreground
+    lab = lab * foreground
     means, total = [], torch.zeros(())
     for weight, values in ((WEIGHTS["L_f"], fine), (WEIGHTS["L_v"], lab)):
-        for mask, value in zip(masks, values, strict=True):
+        for mask, value, inside in zip(masks, values, foreground, strict=True):
             z = (mask[:, None] * value[None]).sum((2, 3)) / mask.sum((1, 2))[:, None].clamp(min=1e-7)
-            spread = mask[:, None] * (value[None] - z[:, :, None, None]).square()
+            spread = mask[:, None] * inside * (value[None] - z[:, :, None, None]).square()
             total = total + weight * spread.sum() / (mask.sum() + 1e-5) / BATCH
             if values is fine:
                 means.append(z)
@@ -68,12 +74,13 @@ def naive() -> tuple[Tensor, Tensor]:
 
 
 def _measure(step: Callable, repeats: int, queue: multiprocessing.Queue) -> None:
+    given = inputs()
     before = _peak_mb()
-    step() if repeats > 1 else None  # warm-up, where it is affordable
+    step(given) if repeats > 1 else None  # warm-up, where it is affordable
     times = []
     for _ in range(repeats):
         begin = time.perf_counter()
-        total, gradient = step()
+        total, gradient = step(given)
         times.append(time.perf_counter() - begin)
     queue.put((statistics.median(times), _peak_mb() - before, float(total), gradient.numpy()))
 
