@@ -125,13 +125,14 @@ def demo(photos: str = "toy", parts: int = 6, run: str | Path = "demo") -> dict[
         run: the folder of the run.
     """
     drawn = photos.split(":")[0] == "toy"
-    model_backbone = "efficientnet_lite0" if drawn else None
-    model = train(f"{photos}" if not drawn else photos, parts, backbone=model_backbone, run=run)
+    backbone = "efficientnet_lite0" if drawn else None
+    model = train(photos, parts, backbone=backbone, run=run, report=not drawn)
     if not drawn:
         return {}
     scores = evaluate(run, results=Path(run) / "results")
     collection = open_collection(photos, **_seeded(None, Run.read(run)))
-    write_report(Path(run), model, collection.split("train"), skipped=model.about["skipped"])
+    page = write_report(Path(run), model, collection.split("train"), skipped=model.about["skipped"])
+    say(f"look at what was found: {page}")
     return scores
 
 

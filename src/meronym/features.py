@@ -85,7 +85,9 @@ def extract(
         if (foreground > 127).sum() < least:
             skipped[i] = f"{collection.ids[i]}: its object is too small, or its mask nearly empty"
             continue
-        rows.append(i), kept.append(path), foregrounds.append(foreground)
+        rows.append(i)
+        kept.append(path)
+        foregrounds.append(foreground)
     reasons = [(collection.ids[i], reason) for i, reason in sorted(skipped.items())]
     if reasons:
         say(
