@@ -59,6 +59,7 @@ def timed(command: list[str]) -> float:
 
 
 COMMANDS = {"train": commands.train, "evaluate": commands.evaluate, "demo": commands.demo, "info": commands.info}
+COMMANDS |= {"predict": commands.predict}
 COMMANDS |= {"results": results.write_page, "explore": explorer.explore}
 RENAMED = {"set": "settings"}
 
@@ -115,6 +116,8 @@ def test_every_command_is_compared():
         ("evaluate nowhere", "nowhere: no model there; .meronym train. makes one"),
         ("evaluate nowhere --protocol hole", "--protocol hole: one of box, whole"),
         ("results nowhere", "nowhere: no such folder"),
+        ("predict nowhere toy:3", "PREDICT requires|--out"),
+        ("predict nowhere toy:3 --out new", "nowhere: no model there; .meronym train. makes one"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_with_the_remedy(meronym, words, said):

@@ -1,6 +1,7 @@
 """Photo in, parts out: where the network looks, what is painted, how a model is kept."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 
 from meronym import model as module
 from meronym.collections import Sample
-from meronym.images import BadPhoto
+from meronym.images import BadPhoto, list_photos
 from meronym.model import PartModel, found_box, object_box, paint
 from pictures import disc, picture
 from stripes import Stripes
@@ -140,4 +141,20 @@ def test_stream_is_lazy(model):
             yield Sample(str(i), picture(20, 10), disc(20, 10, 3))
 
     next(iter(model.stream(samples(), batch=4)))
-    assert len(taken) <= 4
+    assert len(taken) <= 8  # one batch is painted while the network sees the next
+
+
+def test_large_photos_come_fewer_at_a_time(monkeypatch):
+    monkeypatch.setattr(module, "MOST_PIXELS", 1000)
+    samples = [Sample(str(i), picture(side, side)) for i, side in enumerate((20, 30, 8, 8, 8, 40))]
+    groups = module._groups(samples, batch=3)
+    assert [[sample.id for sample in group] for group in groups] == [["0", "1"], ["2", "3", "4"], ["5"]]
+
+
+def test_a_folder_or_a_list_of_photos(model, hostile, capsys):
+    found = list(model.predict_all(hostile, batch=2))
+    assert [Path(parts.id).name for parts in found] == [path.name for path in list_photos(hostile / "good")]
+    said = capsys.readouterr().err
+    assert "skipped " in said and all(path.name in said for path in (hostile / "bad").iterdir())
+    pair = model.predict_all([hostile / "good/plain.png", picture(60, 20)])
+    assert [parts.size for parts in pair] == [(48, 32), (60, 20)]

@@ -11,13 +11,14 @@ from typing import Any
 _HOMES = {
     "train": "meronym.commands",
     "evaluate": "meronym.commands",
+    "predict": "meronym.commands",
     "explore": "meronym.explorer",
     "open_collection": "meronym.collections",
     "PartModel": "meronym.model",
     "Parts": "meronym.parts",
 }
 
-__all__ = ["PartModel", "Parts", "evaluate", "explore", "load", "open_collection", "train"]
+__all__ = ["PartModel", "Parts", "evaluate", "explore", "load", "open_collection", "predict", "train"]
 
 
 def __getattr__(name: str) -> Any:

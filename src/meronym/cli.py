@@ -108,6 +108,41 @@ def evaluate(
 
 
 @app.command
+def predict(
+    run: Path,
+    photos: str,
+    /,
+    *,
+    out: Path,
+    format: str = "png",
+    kind: str | None = None,
+    batch: int = 8,
+) -> None:
+    """Find the parts of all photos of a folder, and write them as annotations.
+
+    The same command goes on where it stopped; the same with another format makes that one too.
+
+    Parameters
+    ----------
+    run
+        The run folder. Its names, colours and merged parts are used.
+    photos
+        A folder of photos, or a data set in its official layout.
+    out
+        The folder to write to.
+    format
+        png, colour, overlay, coco, coco_polygons, yolo, cvat, label_studio, parquet; several as coco,yolo.
+    kind
+        Of collection, where it cannot be told from its files.
+    batch
+        How many photos the network sees at a time.
+    """
+    from meronym import commands
+
+    commands.predict(run, photos, out=out, format=format, kind=kind, batch=batch)
+
+
+@app.command
 def demo(photos: str = "toy", /, *, parts: int = 6, run: Path = Path("demo")) -> None:
     """Find parts from start to report in minutes, with nothing to download.
 
@@ -207,7 +242,8 @@ def main() -> None:
         print(f"meronym: {error}", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
-        if type(error).__name__ != "Interrupted":
+        code = {"Interrupted": 130, "MissingExtra": 2}.get(type(error).__name__)
+        if code is None:
             raise
         print(f"meronym: {error}", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(code)

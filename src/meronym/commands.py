@@ -116,6 +116,51 @@ def evaluate(
     return scores
 
 
+def predict(
+    run: str | Path,
+    photos: str | Path,
+    *,
+    out: str | Path,
+    format: str = "png",
+    kind: str | None = None,
+    batch: int = 8,
+) -> dict[str, Path]:
+    """Find the parts of all photos, with the run's names, colours and merged parts; any number of photos.
+
+    Each photo's index PNG is kept in <out>/labels as soon as it is found, and the other formats are made from these at
+    the end: the same command goes on where it stopped, and the same with another format makes that one too. Photos
+    that cannot be used are skipped, and listed in <out>/skipped.txt. Returns each format's file or folder.
+
+    Args:
+        run: the run folder.
+        photos: a folder of photos, or a data set in its official layout.
+        out: the folder to write to: a new one, or one that the same command has begun.
+        format: png, colour, overlay, coco, coco_polygons, yolo, cvat, label_studio, parquet; several as "coco,yolo".
+        kind: of collection, where it cannot be told from its files.
+        batch: how many photos the network sees at a time.
+    """
+    from meronym.edits import load
+    from meronym.prediction import Predictions, checked_formats
+
+    if batch < 1:
+        raise ValueError(f"--batch {batch}: at least 1")
+    model, edits = PartModel.load(run), load(run)
+    formats = checked_formats(format, edits, model.names)
+    collection = _opened(photos, kind)
+    source = str(Path(photos).resolve()) if Path(photos).exists() else str(photos)
+    left_out = edits.wrong & set(collection.ids) if _trained_on(run, photos) else frozenset()
+    if left_out:
+        say(f"left out {len(left_out)} photos that are marked as wrong")
+    folder = Predictions(Path(out), model, collection, edits, source, left_out)
+    folder.label(batch)
+    made = {name: folder.write(name) for name in formats}
+    if folder.skipped:
+        say(f"skipped {len(folder.skipped)} photos, listed in {folder.folder / 'skipped.txt'}")
+    for path in made.values():
+        say(f"the parts are in {path}")
+    return made
+
+
 def demo(photos: str = "toy", parts: int = 6, run: str | Path = "demo") -> dict[str, float]:
     """Find parts from start to report in minutes, with nothing to download: drawn creatures, or your own photos.
 
@@ -156,9 +201,21 @@ def info() -> str:
 
 
 def _collection(photos: str | Path, kind: str | None) -> Collection:
+    return _opened(photos, kind).split("train")
+
+
+def _opened(photos: str | Path, kind: str | None) -> Collection:
     collection = open_collection(photos, kind, **({"seed": 0} if str(photos).split(":")[0] == "toy" else {}))
     say(collection.summary())
-    return collection.split("train")
+    return collection
+
+
+def _trained_on(run: str | Path, photos: str | Path) -> bool:
+    """Whether these are the photos of the run itself, by whose ids its edits go."""
+    if not (Path(run) / "settings.yaml").exists():
+        return False
+    before = Path(Run.read(run)["photos"])
+    return before.resolve() == Path(photos).resolve()
 
 
 def _seeded(photos: str | Path | None, before: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """`PartModel`: the discovered parts. Photo in, `Parts` out; saved as a folder of config and safetensors."""
 
+import hashlib
 import json
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,17 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
+from meronym.ahead import ahead
 from meronym.collections import Sample
 from meronym.files import replace_durably, write_atomically
-from meronym.images import BadPhoto, Window, as_photo, crop_mask, crop_photo, open_photo
+from meronym.images import BadPhoto, Window, as_photo, crop_mask, crop_photo, list_photos, open_photo
 from meronym.parts import Parts
+from meronym.progress import say
 from meronym.segmenters import Segmenter, build
 
 Photo = str | Path | Image.Image | np.ndarray
+MOST_PIXELS = 24_000_000
+"""Of the photos of a batch; a photo's pixel takes eight bytes, or nine with a mask."""
 
 
 @dataclass(eq=False)
@@ -49,6 +54,14 @@ class PartModel:
     def parts(self) -> int:
         return self.segmenter.parts
 
+    @property
+    def fingerprint(self) -> str:
+        """Short name of exactly this model: 16 hex digits over its network and its own weights."""
+        digest = hashlib.blake2b(json.dumps(self.segmenter.config(), sort_keys=True).encode(), digest_size=8)
+        for name, tensor in sorted(self.segmenter.own_state().items()):
+            digest.update(name.encode() + tensor.detach().float().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
     def predict(self, photo: Photo, mask: np.ndarray | None = None, box: Window | None = None) -> Parts:
         """The parts of one photo: a path, a Pillow image, or an RGB uint8 array (H, W, 3).
 
@@ -65,15 +78,42 @@ class PartModel:
         mask = None if mask is None else mask.astype(bool)
         return next(self.stream([Sample(id=name or "", image=image, mask=mask, box=box)]))
 
+    def predict_all(self, photos: str | Path | Iterable[Photo], batch: int = 8) -> Iterator[Parts]:
+        """The parts of many photos, in order and in constant memory: a folder, or paths, images, arrays.
+
+        A photo that cannot be used is skipped, and named on stderr. `meronym.predict` keeps what it finds.
+        """
+
+        def read(photo: Photo) -> Sample:
+            image, name = _as_image(photo)
+            return Sample(id=name or "", image=image)
+
+        def samples() -> Iterator[Sample]:
+            found = list_photos(photos) if isinstance(photos, str | Path) else photos
+            for _, sample in ahead(read, found, workers=4, depth=batch):
+                try:
+                    yield sample.result()
+                except BadPhoto as error:
+                    say(f"skipped {error}")
+
+        return self.stream(samples(), batch)
+
     def stream(self, samples: Iterable[Sample], batch: int = 8) -> Iterator[Parts]:
-        """The parts of many photos, in order, in constant memory."""
-        samples = iter(samples)
+        """The parts of many photos, in order, in constant memory.
+
+        A batch is painted while the network sees the next one. Large photos come fewer at a time.
+        """
+        painted: deque[Iterator[Parts]] = deque()
         with ThreadPoolExecutor(4) as pool:
-            while group := list(islice(samples, batch)):
+            for group in _groups(samples, batch):
                 group = self._located(group, pool)
                 views = list(pool.map(self.view, group))
                 found = self.segment(views)
-                yield from pool.map(self._parts, group, views, *zip(*found, strict=True))
+                painted.append(pool.map(self._parts, group, views, *zip(*found, strict=True)))
+                if len(painted) > 1:
+                    yield from painted.popleft()
+            while painted:
+                yield from painted.popleft()
 
     def view(self, sample: Sample, window: Window | None = None) -> "View":
         """What the network sees of a sample: the window of its object (or the one given), and its foreground."""
@@ -157,6 +197,19 @@ class View:
     window: Window
     photo: Image.Image
     foreground: np.ndarray | None
+
+
+def _groups(samples: Iterable[Sample], batch: int) -> Iterator[list[Sample]]:
+    """So many samples at a time, or fewer where their photos have more than `MOST_PIXELS` together."""
+    group, pixels = [], 0
+    for sample in samples:
+        group.append(sample)
+        pixels += sample.image.width * sample.image.height
+        if len(group) == batch or pixels > MOST_PIXELS:
+            yield group
+            group, pixels = [], 0
+    if group:
+        yield group
 
 
 def look(sample: Sample, window: Window, size: tuple[int, int]) -> View:

@@ -17,12 +17,14 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from meronym.annotations.base import Annotations, BadAnnotations, Item, stem, whole_file
+from meronym.annotations.base import Annotations, BadAnnotations, Item, safe_name, stem, whole_file
 from meronym.annotations.colours import palette, png_palette
 from meronym.annotations.overlay import draw_overlay
 from meronym.images import list_photos
 
 PHOTO_KEY, NAMES_KEY, COLOURS_KEY = "Meronym photo", "Meronym parts", "Meronym colours"
+SURE_KEY = "Meronym confidence"
+_END = b"IEND\xaeB`\x82"
 
 
 def save_index_png(
@@ -31,10 +33,12 @@ def save_index_png(
     names: Sequence[str],
     colours: np.ndarray,
     photo: str = "",
+    confidence: Sequence[float | None] | None = None,
 ) -> Path:
     """Writes one label map (H, W) uint8 as a PNG with a palette; returns its path.
 
-    The file appears whole or not at all, whatever stops the writing.
+    The file appears whole or not at all, whatever stops the writing. confidence: the mean of each part, to be kept
+    in the file; None for a part that is absent.
 
     Raises:
         ValueError: the path does not end in .png.
@@ -44,14 +48,33 @@ def save_index_png(
         raise ValueError(f"{path}: a label map is written as PNG, which loses nothing; end the name in .png")
     image = Image.fromarray(labels)
     image.putpalette(png_palette(colours))
-    _save(image, path, names, colours, photo, transparency=bytes([0]) + b"\xff" * 255)
+    text = PngInfo()
+    if confidence is not None:
+        text.add_text(SURE_KEY, json.dumps([None if sure is None else round(sure, 6) for sure in confidence]))
+    _save(image, path, names, colours, photo, text, transparency=bytes([0]) + b"\xff" * 255)
     return path
 
 
+def is_whole(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a PNG that is complete to its last byte; decodes nothing."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(-len(_END), os.SEEK_END)
+            return file.read() == _END
+    except OSError:
+        return False
+
+
 def _save(
-    image: Image.Image, path: Path, names: Sequence[str], colours: np.ndarray, photo: str, **options: Any
+    image: Image.Image,
+    path: Path,
+    names: Sequence[str],
+    colours: np.ndarray,
+    photo: str,
+    text: PngInfo | None = None,
+    **options: Any,
 ) -> None:
-    text = PngInfo()
+    text = text or PngInfo()
     text.add_text(PHOTO_KEY, json.dumps(photo))
     text.add_text(NAMES_KEY, json.dumps(list(names)))
     text.add_text(COLOURS_KEY, json.dumps(np.asarray(colours).tolist()))
@@ -122,14 +145,24 @@ def write_overlay(
 
 
 def _places(items: Iterable[Item], out: Path) -> Iterator[tuple[Item, Path]]:
-    """Where each item goes: "a/1.jpg" to a/1.png, or to a/1.jpg.png if a/1.png is taken."""
     taken: set[str] = set()
     for item in items:
-        place = f"{stem(item.name)}.png"
-        while place.casefold() in taken:
-            place = f"{item.name}.png" if place != f"{item.name}.png" else f"{place}.png"
-        taken.add(place.casefold())
-        yield item, out / place
+        yield item, out / _place(item.name, taken)
+
+
+def index_places(photos: Iterable[str], out: Path) -> list[Path]:
+    """Where `write_png` puts the label maps of these photos, in this order."""
+    taken: set[str] = set()
+    return [out / _place(safe_name(photo), taken) for photo in photos]
+
+
+def _place(photo: str, taken: set[str]) -> str:
+    """Where a photo goes: "a/1.jpg" to a/1.png, or to a/1.jpg.png if a/1.png is taken."""
+    place = f"{stem(photo)}.png"
+    while place.casefold() in taken:
+        place = f"{photo}.png" if place != f"{photo}.png" else f"{place}.png"
+    taken.add(place.casefold())
+    return place
 
 
 def read_png(path: str | os.PathLike[str]) -> Annotations:
@@ -158,22 +191,37 @@ def read_png(path: str | os.PathLike[str]) -> Annotations:
 
 def _items(files: Sequence[Path], root: Path) -> Iterator[Item]:
     for file in files:
-        labels, photo = _labels(file)
-        name = photo or (file.relative_to(root).as_posix() if file != root else file.name)
-        yield Item(name, (labels.shape[0], labels.shape[1]), labels)
+        item = read_index(file)
+        name = item.name or (file.relative_to(root).as_posix() if file != root else file.name)
+        yield item._replace(name=name)
 
 
-def _labels(file: Path) -> tuple[np.ndarray, str]:
-    """The label map of one file, and the name of its photo if the file knows it."""
+def read_index(file: Path) -> Item:
+    """The label map of one file; its photo's name ("") and how sure each part is (None) if the file knows them.
+
+    Raises:
+        BadAnnotations: it is neither an index map nor a layer of Meronym.
+    """
+    labels, photo, sure = _labels(file)
+    confidence = None
+    if sure is not None:
+        means = np.zeros(256, dtype=np.float32)
+        means[1 : len(sure) + 1] = [value or 0.0 for value in sure]
+        confidence = means[labels]
+    return Item(photo, (labels.shape[0], labels.shape[1]), labels, confidence)
+
+
+def _labels(file: Path) -> tuple[np.ndarray, str, list[float | None] | None]:
+    """The label map of one file, the name of its photo and the confidences if the file knows them."""
     with Image.open(file) as image:
         image.load()
         photo = json.loads(str(image.info.get(PHOTO_KEY, '""')))
         if image.mode in ("P", "L", "1"):
-            return np.array(image, dtype=np.uint8), photo
+            return np.array(image, dtype=np.uint8), photo, json.loads(str(image.info.get(SURE_KEY, "null")))
         if image.mode != "RGBA" or COLOURS_KEY not in image.info:
             raise BadAnnotations(file, f"a {image.mode} picture; a label map is an index PNG or a coloured layer")
         rgba = np.array(image)
         labels = np.zeros(rgba.shape[:2], dtype=np.uint8)
         for part, colour in enumerate(json.loads(str(image.info[COLOURS_KEY])), start=1):
             labels[(rgba[..., :3] == colour).all(-1) & (rgba[..., 3] > 0)] = part
-    return labels, photo
+    return labels, photo, None

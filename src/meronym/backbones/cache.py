@@ -9,15 +9,14 @@ import hashlib
 import os
 import re
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from meronym.ahead import ahead
 from meronym.backbones.base import Backbone, features
 from meronym.images import BadPhoto
 
@@ -134,7 +133,7 @@ def _batches(
 ) -> Iterator[list[Loaded]]:
     """Loaded photos in batches of one size; unreadable ones go to `skipped`."""
     batch: list[Loaded] = []
-    for (rows, job), future in _ahead(work, workers, 2 * batch_size + workers):
+    for (rows, job), future in ahead(lambda item: item[1].load(), work, workers, 2 * batch_size + workers):
         try:
             photo = future.result()
         except (BadPhoto, OSError) as error:
@@ -146,21 +145,3 @@ def _batches(
         batch.append((rows, job, photo))
     if batch:
         yield batch
-
-
-def _ahead(
-    work: Sequence[tuple[list[int], Job]], workers: int, depth: int
-) -> Iterator[tuple[tuple[list[int], Job], Future]]:
-    """Every job with the future of its photo, in order, at most `depth` of them in flight."""
-    waiting: deque = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="photo") as pool:
-        try:
-            for item in work:
-                waiting.append((item, pool.submit(item[1].load)))
-                if len(waiting) >= depth:
-                    yield waiting.popleft()
-            while waiting:
-                yield waiting.popleft()
-        finally:
-            for _, future in waiting:
-                future.cancel()

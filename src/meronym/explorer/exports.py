@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from meronym.annotations import FORMATS, Item, find, write
+from meronym.annotations import FORMATS, Item, find
 from meronym.edits import Edits
 from meronym.explorer.study import Study
 from meronym.images import BadPhoto
+from meronym.prediction import write_edited
 
 MOST_NAMED = 100
 
@@ -116,12 +115,9 @@ class Exports:
 
     def _write(self, export: Export, edits: Edits, chosen: list[int]) -> Path:
         self.folder.mkdir(parents=True)
-        shown = edits.shown(self.study.model.names)
-        names = [part.name for part in shown]
         place = find(export.format).out
-        colours = np.array([part.colour for part in shown], dtype=np.uint8)
         items = self._items(export, edits, chosen)
-        written = write(export.format, items, self.folder / place, names, colours=colours)
+        written = write_edited(export.format, items, self.folder / place, edits, self.study.model.names)
         if export.done == len(export.left_out):
             raise ValueError("there is no photo to write: all are marked as wrong, or cannot be read")
         name = f"{_plain(self.study.collection.name)}-{place}"

@@ -1,0 +1,189 @@
+"""The parts of all photos of a collection as a folder: label maps as they are found, other annotations from these.
+
+out/predict.json    what the folder holds: which model, photos, names and colours
+out/labels/         an index PNG for each photo, written whole or not at all: what is there is not computed again
+out/skipped.txt     the photos that could not be used, and why
+out/coco.json, ...  the formats asked for, made from the label maps
+"""
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from meronym.ahead import ahead
+from meronym.annotations import FORMATS, Item, find, write
+from meronym.annotations.png import index_places, is_whole, read_index, save_index_png
+from meronym.collections import Collection, Sample
+from meronym.edits import Edits, hex_of
+from meronym.files import write_atomically
+from meronym.images import BadPhoto
+from meronym.model import PartModel
+from meronym.parts import Parts
+from meronym.progress import progress, say
+
+RECORD = "predict.json"
+READERS, WRITERS = 4, 2
+
+
+class FolderTaken(ValueError):
+    """The folder holds something else; nothing of it was touched."""
+
+
+@dataclass
+class Predictions:
+    """A folder of predictions. The same model, photos and edits go on where it stopped.
+
+    model, collection: what finds the parts, and in which photos. edits: of the run. photos: what the user called the
+    collection. left_out: ids of photos that are not wanted. skipped: (id, reason) of those that could not be used.
+    """
+
+    folder: Path
+    model: PartModel
+    collection: Collection
+    edits: Edits
+    photos: str
+    left_out: frozenset[str] = frozenset()
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.ids = self.collection.ids
+        self.places = index_places(self.ids, self.folder / "labels")
+        self.skipped += self.collection.skipped
+        self.made: dict[str, int] = self._checked().get("made", {})
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._record()
+
+    def label(self, batch: int = 8) -> None:
+        """An index PNG for each photo that has none: read ahead of the network, written behind it.
+
+        What is in memory does not grow with the number of photos.
+        """
+        wanted = [i for i, id_ in enumerate(self.ids) if id_ not in self.left_out]
+        missing = [i for i in wanted if not is_whole(self.places[i])]
+        done, place_of = len(wanted) - len(missing), dict(zip(self.ids, self.places, strict=True))
+        if done and missing:
+            say(f"{done:,} of {len(wanted):,} photos are labelled already")
+        with progress("parts", len(wanted)) as advance:
+            advance(done)
+
+            def save(parts: Parts) -> None:
+                save_parts(place_of[parts.id or ""], self.edits.apply(parts))
+
+            found = self.model.stream(self._samples(missing), batch)
+            for _, saved in ahead(save, found, WRITERS, batch):
+                saved.result()
+                done += 1
+                advance(done)
+        lines = [f"{photo}: {reason}\n" for photo, reason in self.skipped]
+        if lines:
+            write_atomically(self.folder / "skipped.txt", "".join(lines))
+        else:
+            (self.folder / "skipped.txt").unlink(missing_ok=True)
+
+    def write(self, format: str) -> Path:
+        """All labelled photos in one format, made from their index PNGs; returns the file or folder.
+
+        Raises:
+            FolderTaken: there is a file or folder of that name which was not made here, or was changed since.
+        """
+        chosen = find(format)
+        path = self.folder / chosen.out
+        if chosen is FORMATS["png"]:
+            return path
+        ours = path.name in self.made if path.is_dir() else self.made.get(path.name) in (0, _changed(path))
+        if path.exists() and not ours:
+            raise FolderTaken(f"{path} was not made by this command, or was changed since: move it elsewhere")
+        self._record(path.name, 0)
+        with progress(path.name, len(self.ids)) as advance:
+            write_edited(format, self._items(advance, chosen is FORMATS["overlay"]), path, self.edits, self.model.names)
+        self._record(path.name, _changed(path))
+        return path
+
+    def _samples(self, missing: Sequence[int]) -> Iterator[Sample]:
+        for i, read in ahead(self.collection.__getitem__, missing, READERS, 2 * READERS):
+            try:
+                yield read.result()
+            except BadPhoto as error:
+                self.skipped.append((self.ids[i], error.reason))
+
+    def _items(self, advance: Any, with_photo: bool) -> Iterator[Item]:
+        labelled = [i for i, place in enumerate(self.places) if self.ids[i] not in self.left_out and place.exists()]
+
+        def read(i: int) -> Item:
+            image = self.collection[i].image if with_photo else None
+            return read_index(self.places[i])._replace(name=self.ids[i], image=image)
+
+        for done, (_, item) in enumerate(ahead(read, labelled, READERS, 2 * READERS), start=1):
+            yield item.result()
+            advance(done)
+
+    def _settings(self) -> dict[str, Any]:
+        shown = self.edits.shown(self.model.names)
+        parts = [{"name": part.name, "colour": hex_of(part), "of": list(part.members)} for part in shown]
+        return {"model": self.model.fingerprint, "photos": self.photos, "parts": parts}
+
+    def _record(self, name: str | None = None, changed: int = 0) -> None:
+        """Write what the folder holds; name: a format's file or folder, changed: when (0: it is under way)."""
+        if name is not None:
+            self.made[name] = changed
+        write_atomically(self.folder / RECORD, json.dumps(self._settings() | {"made": self.made}, indent=2) + "\n")
+
+    def _checked(self) -> dict[str, Any]:
+        """What the folder's record holds, if it is of the same predictions, or the folder is new."""
+        if not self.folder.exists() or self.folder.is_dir() and not any(self.folder.iterdir()):
+            return {}
+        path = self.folder / RECORD
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise FolderTaken(
+                f"{self.folder} is not empty and holds no predictions ({RECORD}): choose another folder with --out"
+            ) from error
+        now = self._settings()
+        other = [key for key in now if before.get(key) != now[key]]
+        if other:
+            words = {"model": "another model", "photos": f"photos of {before.get('photos')}", "parts": "other edits"}
+            raise FolderTaken(
+                f"{self.folder} holds predictions with {' and '.join(words[key] for key in other)}: "
+                "choose another folder with --out"
+            )
+        return before
+
+
+def _changed(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def write_edited(format: str, items: Iterable[Item], path: Path, edits: Edits, names: Sequence[str]) -> Path:
+    """Annotations under the names and colours that a run's edits give its parts (`names`: the model's own).
+
+    The items' labels are edited already.
+    """
+    shown = edits.shown(names)
+    colours = np.array([part.colour for part in shown], dtype=np.uint8)
+    return write(format, items, path, [part.name for part in shown], colours=colours)
+
+
+def checked_formats(formats: str, edits: Edits, names: Sequence[str]) -> list[str]:
+    """The names in "coco,yolo", each known to be there, with what it needs, and able to take these parts.
+
+    Raises:
+        ValueError: no such format, or one that cannot take these parts.
+        MissingExtra: its library is not installed.
+    """
+    chosen = list(dict.fromkeys(name.strip() for name in formats.split(",") if name.strip()))
+    for name in chosen:
+        with tempfile.TemporaryDirectory() as nowhere:
+            write_edited(name, [], Path(nowhere) / find(name).out, edits, names)
+    return chosen
+
+
+def save_parts(path: Path, parts: Parts) -> Path:
+    """An index PNG that also knows how sure each part is, on the average."""
+    sure = [row["confidence"] for row in replace(parts, image=None).table()]
+    return save_index_png(path, parts.labels, parts.names, parts.colours, parts.id or "", sure)
