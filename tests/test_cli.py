@@ -59,6 +59,7 @@ def timed(command: list[str]) -> float:
 
 
 COMMANDS = {"train": commands.train, "evaluate": commands.evaluate, "demo": commands.demo, "info": commands.info}
+COMMANDS |= {"baselines": commands.baselines}
 COMMANDS |= {"predict": commands.predict}
 COMMANDS |= {"results": results.write_page, "explore": explorer.explore}
 RENAMED = {"set": "settings"}
@@ -236,7 +237,7 @@ def test_train_evaluate_results(meronym, capsys):
     assert meronym("train", "toy:4", "--run", "run", *QUICK)[0] == 0
     code, lines = meronym("evaluate", "run", "toy:3", "--split", "train", "--results", "out")
     assert code == 0 and "meronym evaluate run toy:3 --split train --protocol box" in Path("out/toy.jsonl").read_text()
-    for protocol in ("box", "whole"):
+    for protocol in ("regression", "box", "whole"):
         code, lines = meronym("evaluate", "run", "--protocol", protocol, "--results", "out")
         assert code == 0, lines
     assert meronym("results", "out", "--out", "page.md")[0] == 0
@@ -247,4 +248,15 @@ def test_train_evaluate_results(meronym, capsys):
     assert scored == "meronym evaluate run --protocol whole"
     page = Path("page.md").read_text()
     assert "## toy, test split, protocol `box`" in page and "## toy, test split, protocol `whole`" in page
+    assert json.loads(Path("run/scores.json").read_text())["kpr"] > 0 and "| KPR, all |" in page
     assert meronym("info")[0] == 0
+
+
+def test_baselines_write_a_line_each(meronym):
+    code, lines = meronym("baselines", "toy:3", "--keypoint", "head", "--published", "--results", "out")
+    assert code == 0, lines
+    written = [json.loads(line) for line in Path("out/toy.jsonl").read_text().splitlines()]
+    names = ["midpoint+published", "mean_keypoint+published", "single_keypoint+head+published"]
+    assert [line["method"] for line in written] == names and all(line["kpr"] > 0 for line in written)
+    assert written[0]["command"] == "meronym baselines toy:3 --published --keypoint head"
+    assert meronym("results", "out", "--out", "page.md")[0] == 0

@@ -96,7 +96,8 @@ def evaluate(
     split
         Which photos of it.
     protocol
-        box: the paper's scores inside ground-truth boxes. whole: whole photos, the background counted.
+        box: the paper's scores inside ground-truth boxes. whole: whole photos, the background counted. regression:
+        the error of keypoints regressed on the parts' centres.
     kind
         Of collection, where it cannot be told from its files.
     results
@@ -105,6 +106,39 @@ def evaluate(
     from meronym import commands
 
     _show(commands.evaluate(run, photos, split=split, protocol=protocol, kind=kind, results=results))
+
+
+@app.command
+def baselines(
+    photos: str,
+    /,
+    *,
+    published: bool = False,
+    keypoint: str = "throat",
+    kind: str | None = None,
+    results: Path = Path("results"),
+) -> None:
+    """Regress keypoints on one landmark that needs no model: midpoint, mean keypoint, one keypoint.
+
+    Parameters
+    ----------
+    photos
+        A collection with keypoints and a training and a test split.
+    published
+        The readings that give the paper's figures, and not the plain ones.
+    keypoint
+        The one keypoint.
+    kind
+        Of collection, where it cannot be told from its files.
+    results
+        Where the lines are written.
+    """
+    from meronym import commands
+
+    found = commands.baselines(photos, published=published, keypoint=keypoint, kind=kind, results=results)
+    for name, scores in found.items():
+        print(name)
+        _show(scores)
 
 
 @app.command

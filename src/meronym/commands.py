@@ -17,6 +17,7 @@ from meronym.backbones import FeatureCache, default_backbone
 from meronym.collections import Collection, open_collection
 from meronym.evaluation.keypoints import PROTOCOLS, evaluate_keypoints
 from meronym.evaluation.pixels import evaluate_pixels
+from meronym.evaluation.regression import BASELINES, evaluate_baseline, evaluate_regression
 from meronym.evaluation.results import append
 from meronym.files import write_atomically
 from meronym.methods import METHODS, Method
@@ -92,20 +93,24 @@ def evaluate(
         photos: the collection; by default the one it was trained on.
         split: which photos of it.
         protocol: "box" for the paper's scores inside ground-truth boxes (FG-NMI, FG-ARI), "whole" for whole photos with
-            the background counted (NMI, ARI).
+            the background counted (NMI, ARI), "regression" for the error of keypoints regressed on the parts' centres,
+            fitted on the training split.
         kind: of collection, where it cannot be told from its files.
         results: where the line is written.
     """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"--protocol {protocol}: one of {', '.join(PROTOCOLS)}")
+    if protocol not in (*PROTOCOLS, "regression"):
+        raise ValueError(f"--protocol {protocol}: one of {', '.join(PROTOCOLS)}, regression")
     model = PartModel.load(run)
     before = Run.read(run)
-    collection = open_collection(photos or before["photos"], kind or before["kind"], **_seeded(photos, before)).split(
-        split
-    )
+    everything = open_collection(photos or before["photos"], kind or before["kind"], **_seeded(photos, before))
+    collection = everything.split(split)
     say(collection.summary())
-    score = evaluate_pixels if collection.part_names else evaluate_keypoints
-    scores = {name: round(value, 3) for name, value in score(model, collection, protocol).items()}
+    if protocol == "regression":
+        found = evaluate_regression(model, everything.split("train"), collection)
+    else:
+        score = evaluate_pixels if collection.part_names else evaluate_keypoints
+        found = score(model, collection, protocol)
+    scores = {name: round(value, 3) for name, value in found.items()}
     line = _line(model, before, collection, split, protocol) | scores
     words = ["meronym", "evaluate", run, *([photos] if photos else []), *(["--kind", kind] if kind else [])]
     words += [*(["--split", split] if split != "test" else []), "--protocol", protocol]
@@ -114,6 +119,42 @@ def evaluate(
     merged = (json.loads(path.read_text()) if path.exists() else {}) | scores
     write_atomically(path, json.dumps(merged, indent=2) + "\n")
     return scores
+
+
+def baselines(
+    photos: str | Path,
+    *,
+    published: bool = False,
+    keypoint: str = "throat",
+    kind: str | None = None,
+    results: str | Path = "results",
+) -> dict[str, dict[str, float]]:
+    """Keypoint regression from one landmark that needs no model: three lines more in results/<collection>.jsonl.
+
+    The landmarks are the photo's midpoint, the mean of its annotated keypoints, and one of them.
+
+    Args:
+        photos: a collection with keypoints; fitted on its training split, scored on its test split.
+        published: the readings that give the paper's figures: width and height of the midpoint swapped, an invisible
+            keypoint counted as one at pixel (0, 0).
+        keypoint: the single one.
+        kind: of collection, where it cannot be told from its files.
+        results: where the lines are written.
+    """
+    everything = open_collection(photos, kind, **({"seed": 0} if str(photos).split(":")[0] == "toy" else {}))
+    say(everything.summary())
+    fit, test = everything.split("train"), everything.split("test")
+    words = ["meronym", "baselines", photos, *(["--published"] if published else []), "--keypoint", keypoint]
+    line = {"collection": test.name, "split": "test", "protocol": "regression", "backbone": "none", "parts": 1}
+    line |= {"seed": 0, "masks": "none", "train_seconds": 0, "peak_mb": 0}
+    line |= {"command": shlex.join(map(str, words + (["--kind", kind] if kind else [])))}
+    found = {}
+    for name in BASELINES:
+        scores = evaluate_baseline(name, fit, test, published=published, keypoint=keypoint)
+        found[name] = {key: round(value, 3) for key, value in scores.items()}
+        method = name + f"+{keypoint}" * (name == "single_keypoint") + "+published" * published
+        append(results, line | {"method": method} | found[name])
+    return found
 
 
 def predict(

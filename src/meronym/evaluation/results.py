@@ -18,6 +18,10 @@ SCORES = {
     "fg_ari_asreleased": "FG-ARI as first released",
     "nmi": "NMI",
     "ari": "ARI",
+    "kpr": "KPR, all",
+    "kpr_001": "KPR 001",
+    "kpr_002": "KPR 002",
+    "kpr_003": "KPR 003",
 }
 
 
