@@ -1,10 +1,12 @@
 """The networks: shapes, starts, what a frozen one keeps to itself, and how they are made again."""
 
+import numpy as np
 import pytest
 import torch
+from scipy.optimize import nnls
 
 from meronym.backbones import load_backbone
-from meronym.segmenters import DeepLab, HeadSegmenter, LinearHead, build
+from meronym.segmenters import DeepLab, FactorHead, HeadSegmenter, LinearHead, build
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +59,33 @@ def test_a_head_is_built_again_and_other_weights_are_refused(head):
     assert torch.equal(again(images), head(images)) and (again.finds, again.zoom) == (True, False)
     with pytest.raises(ValueError, match="trained on other efficientnet_lite0 weights .*set MERONYM_WEIGHTS"):
         build(head.config() | {"weights": "000000000000"}, head.own_state())
-    with pytest.raises(ValueError, match="'heat'.*is 'head' or 'deeplab'"):
+    with pytest.raises(ValueError, match="'heat'.*is 'head', 'factors' or 'deeplab'"):
         build(head.config() | {"kind": "heat"}, {})
+
+
+@pytest.mark.parametrize("parts", [2, 8])
+def test_factors_are_mixed_by_non_negative_least_squares(parts):
+    g = torch.Generator().manual_seed(0)
+    head, cells = FactorHead(40, parts).double(), torch.randn(2, 40, 3, 5, generator=g, dtype=torch.float64)
+    head.factors.copy_(torch.rand(parts, 40, generator=g) ** 3)
+    codes = head.encode(cells).permute(0, 2, 3, 1).reshape(-1, parts)
+    basis = head.factors.T.numpy()
+    expected = np.stack([nnls(basis, cell.relu().numpy())[0] for cell in cells.permute(0, 2, 3, 1).reshape(-1, 40)])
+    np.testing.assert_allclose(codes, expected, atol=1e-3 * expected.max())
+    shares = head(cells).softmax(1).permute(0, 2, 3, 1).reshape(-1, parts)
+    wanted = (expected / expected.sum(1, keepdims=True) + head.FLOOR) / (1 + parts * head.FLOOR)
+    np.testing.assert_allclose(shares, wanted, atol=2e-3)
+    nothing = head(torch.zeros(1, 40, 2, 2, dtype=torch.float64)).softmax(1)
+    assert nothing.allclose(torch.tensor(1 / parts).double())
+
+
+def test_factors_are_built_again(backbone):
+    made = HeadSegmenter(backbone, 3).eval()
+    made.head = FactorHead(backbone.dim, 3)
+    torch.nn.init.uniform_(made.head.factors)
+    again = build(made.config(), made.own_state())
+    images = torch.rand(1, 3, 64, 64)
+    assert torch.equal(again(images), made(images)) and isinstance(again.head, FactorHead)
 
 
 @pytest.fixture(scope="module")

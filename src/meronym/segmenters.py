@@ -78,8 +78,39 @@ class LinearHead(nn.Module):
         self.bias.copy_(-sharpness * centres.square().sum(1))
 
 
+class FactorHead(nn.Module):
+    """Each cell as a non-negative mixture of K fixed factors: argmin_{c >= 0} ||relu(x) - sum_k c_k w_k||^2.
+
+    Solved by SWEEPS rounds of coordinate descent from 0. The logits are log(c_k / sum_j c_j + FLOOR), so that their
+    softmax is each factor's share.
+    """
+
+    SWEEPS = 30
+    FLOOR = 0.01
+    factors: Tensor
+
+    def __init__(self, dim: int, parts: int) -> None:
+        super().__init__()
+        self.register_buffer("factors", torch.zeros(parts, dim))
+
+    def forward(self, features: Float[Tensor, "B D h w"]) -> Float[Tensor, "B K h w"]:
+        codes = self.encode(features)
+        return torch.log(codes / codes.sum(1, keepdim=True).clamp(min=1e-6) + self.FLOOR)
+
+    def encode(self, features: Float[Tensor, "B D h w"]) -> Float[Tensor, "B K h w"]:
+        """The coefficients c of every cell."""
+        products = F.conv2d(features.relu(), self.factors[:, :, None, None])
+        gram = self.factors @ self.factors.T
+        codes = torch.zeros_like(products)
+        for _ in range(self.SWEEPS):
+            for k, row in enumerate(gram):
+                slope = products[:, k] - torch.einsum("j,bjhw->bhw", row, codes)
+                codes[:, k] = (codes[:, k] + slope / row[k].clamp(min=1e-12)).relu()
+        return codes
+
+
 class HeadSegmenter(Segmenter):
-    """A linear head on the features of a frozen backbone, and a second one that knows the object from the rest.
+    """A head (linear, or of factors) on the features of a frozen backbone, and one that tells the object from the rest.
 
     The second makes the model independent of masks once it is trained.
     centre: which share of each photo's own mean over the object is taken off its features, 0 to 1.
@@ -89,7 +120,7 @@ class HeadSegmenter(Segmenter):
         super().__init__()
         self.backbone, self.parts, self.size, self.zoom = backbone, parts, backbone.size, zoom
         self.centre = centre
-        self.head = LinearHead(backbone.dim, parts)
+        self.head: LinearHead | FactorHead = LinearHead(backbone.dim, parts)
         self.object = nn.Conv2d(backbone.dim, 1, 1).requires_grad_(False)
 
     def window(self, box: Window) -> Window:
@@ -123,7 +154,7 @@ class HeadSegmenter(Segmenter):
     def config(self) -> dict[str, Any]:
         backbone = self.backbone
         return {
-            "kind": "head",
+            "kind": "factors" if isinstance(self.head, FactorHead) else "head",
             "backbone": backbone.name,
             "layers": list(backbone.layers),
             "weights": backbone.weights_hash,
@@ -216,7 +247,7 @@ class DeepLab(Segmenter):
 def build(config: dict[str, Any], state: dict[str, Tensor]) -> Segmenter:
     """A segmenter from its config and own state. Raises ValueError where the backbone's weights are others."""
     match config["kind"]:
-        case "head":
+        case "head" | "factors":
             backbone = load_backbone(config["backbone"], layers=tuple(config["layers"]), size=config["size"])
             if backbone.weights_hash != config["weights"]:
                 raise ValueError(
@@ -224,11 +255,13 @@ def build(config: dict[str, Any], state: dict[str, Tensor]) -> Segmenter:
                     f"{backbone.source} ({backbone.weights_hash}): set MERONYM_WEIGHTS to the ones it was trained with"
                 )
             segmenter: Segmenter = HeadSegmenter(backbone, config["parts"], config["centre"], config["zoom"])
+            if config["kind"] == "factors":
+                segmenter.head = FactorHead(backbone.dim, config["parts"])
             segmenter.finds = config["finds"]
             nn.ModuleDict({"head": segmenter.head, "object": segmenter.object}).load_state_dict(state)
         case "deeplab":
             segmenter = DeepLab(config["parts"], config["size"], config["caffe"])
             segmenter.load_state_dict(state)
         case other:
-            raise ValueError(f"kind {other!r}: a model of this version is 'head' or 'deeplab'")
+            raise ValueError(f"kind {other!r}: a model of this version is 'head', 'factors' or 'deeplab'")
     return segmenter.eval()

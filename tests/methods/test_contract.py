@@ -23,6 +23,7 @@ LITE = {"backbone": "efficientnet_lite0", "size": 128}
 SMALL = {
     "contrastive": {**LITE, "steps": 9, "batch": 4},
     "contrastive_deeplab": {"size": 64, "steps": 3, "batch": 2, "learning_rate": 1e-4, "workers": 0},
+    "dff": LITE,
     "kmeans": LITE,
 }
 PARTS = 3

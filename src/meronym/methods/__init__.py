@@ -3,12 +3,14 @@
 from meronym.methods.base import Method
 from meronym.methods.contrastive import Contrastive
 from meronym.methods.contrastive_deeplab import ContrastiveDeepLab
+from meronym.methods.dff import DFF
 from meronym.methods.kmeans import KMeans
 
 METHODS: dict[str, type[Method]] = {
     "contrastive": Contrastive,
     "contrastive_deeplab": ContrastiveDeepLab,
+    "dff": DFF,
     "kmeans": KMeans,
 }
 
-__all__ = ["METHODS", "Contrastive", "ContrastiveDeepLab", "KMeans", "Method"]
+__all__ = ["DFF", "METHODS", "Contrastive", "ContrastiveDeepLab", "KMeans", "Method"]

@@ -63,6 +63,7 @@ class Contrastive(FrozenMethod):
         about = method.settings() | {"seed": seed}
         with measured(about):
             segmenter, features = method.prepare(collection, parts)
+            assert isinstance(segmenter.head, LinearHead)
             if not run.checkpoint.exists():
                 centres, spread = cluster(sample_points(features, segmenter.centre, seed), parts, seed)
                 segmenter.head.start_from(centres, self.sharpness / spread)

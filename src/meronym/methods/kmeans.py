@@ -19,7 +19,7 @@ from meronym.features import FeatureSet
 from meronym.methods.base import measured
 from meronym.methods.frozen import FrozenMethod
 from meronym.model import PartModel
-from meronym.segmenters import remove_mean
+from meronym.segmenters import LinearHead, remove_mean
 from meronym.training.run import Run
 from meronym.training.sampling import generator
 
@@ -38,6 +38,7 @@ class KMeans(FrozenMethod):
         with measured(about):
             segmenter, features = method.prepare(collection, parts)
             centres, spread = cluster(sample_points(features, segmenter.centre, seed), parts, seed)
+            assert isinstance(segmenter.head, LinearHead)
             segmenter.head.start_from(centres, sharpness=5 / spread)
         return PartModel(segmenter, about=about | {"total": spread, "skipped": features.skipped})
 
