@@ -10,6 +10,9 @@ import pytest
 from jaxtyping import install_import_hook
 from PIL import Image
 
+# before its client is imported, which reads them once: no test can reach the model hub
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
+
 # before anything imports them: shapes in signatures are checked
 TENSORS = ("backbones", "masks", "segmenters", "model", "features", "objectives", "training", "methods")
 TENSORS += ("metrics", "evaluation")
@@ -23,7 +26,6 @@ def nothing_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     """No cache, weights or hub but what a test names; features that several tests need are computed once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MERONYM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("HF_HUB_OFFLINE", "1")
         patch.delenv("MERONYM_WEIGHTS", raising=False)
         yield
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from meronym import cli, commands, explorer
 from meronym.evaluation import results
+from meronym.export import command
 from meronym.methods import Contrastive, ContrastiveDeepLab, KMeans
 from pictures import disc, picture
 
@@ -48,7 +49,7 @@ def test_help_is_instant_and_imports_nothing_heavy():
     command = [sys.executable, "-c", f"{watch}; assert not {heavy} & set(sys.modules), {heavy} & set(sys.modules)"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert all(name in done.stdout for name in ("train", "evaluate", "demo", "results", "info"))
+    assert all(name in done.stdout for name in ("train", "evaluate", "demo", "export", "results", "info"))
     assert min(timed(command) for _ in range(3)) < 0.5
 
 
@@ -60,7 +61,7 @@ def timed(command: list[str]) -> float:
 
 COMMANDS = {"train": commands.train, "evaluate": commands.evaluate, "demo": commands.demo, "info": commands.info}
 COMMANDS |= {"baselines": commands.baselines}
-COMMANDS |= {"predict": commands.predict}
+COMMANDS |= {"predict": commands.predict, "export": command.export}
 COMMANDS |= {"results": results.write_page, "explore": explorer.explore}
 RENAMED = {"set": "settings"}
 
@@ -117,6 +118,13 @@ def test_every_command_is_compared():
         ("evaluate nowhere", "nowhere: no model there; .meronym train. makes one"),
         ("evaluate nowhere --protocol hole", "--protocol hole: one of box, whole"),
         ("results nowhere", "nowhere: no such folder"),
+        ("export nowhere", "export: say where to, with one of --onnx model.onnx, --folder model, --hub user/name"),
+        ("export nowhere --onnx a.onnx --folder a", "export: say where to, with one of"),
+        ("exprot nowhere", 'Did you mean "export"?'),
+        ("export nowhere --onyx a.onnx", "Did you mean --onnx?"),
+        ("export nowhere --onnx a.onnx", "nowhere: no model there; .meronym train. makes one"),
+        ("predict hf:nobody/nothing toy:3 --out new", "hf:nobody/nothing: the hub cannot be reached; connect, unset"),
+        ("export hf:nobody --folder a", "hf:nobody: the name of a model on the hub is user/name"),
         ("predict nowhere toy:3", "PREDICT requires|--out"),
         ("predict nowhere toy:3 --out new", "nowhere: no model there; .meronym train. makes one"),
     ],

@@ -11,9 +11,9 @@ import meronym
 ROOT = Path(meronym.__file__).parent
 ROOMS = ["files", "progress", "ahead", "images", "annotations", "parts", "collections", "backbones", "masks"]
 ROOMS += ["segmenters", "model", "features", "objectives", "training", "methods", "metrics", "evaluation", "edits"]
-ROOMS += ["prediction", "report", "explorer", "commands", "cli"]
+ROOMS += ["prediction", "export", "report", "explorer", "commands", "cli"]
 FILES = sorted(ROOT.rglob("*.py"))
-UPWARDS = {("meronym.training.samples", "report")}
+UPWARDS = {("meronym.training.samples", "report"), ("meronym.model", "export")}
 """Imports that reach down the house, each inside a function: (module, room)."""
 
 

@@ -159,7 +159,7 @@ def predict(
     Parameters
     ----------
     run
-        The run folder. Its names, colours and merged parts are used.
+        The run folder, whose names, colours and merged parts are used; or hf:user/name for a model on the hub.
     photos
         A folder of photos, or a data set in its official layout.
     out
@@ -174,6 +174,36 @@ def predict(
     from meronym import commands
 
     commands.predict(run, photos, out=out, format=format, kind=kind, batch=batch)
+
+
+@app.command
+def export(
+    run: Path,
+    /,
+    *,
+    onnx: Path | None = None,
+    folder: Path | None = None,
+    hub: str | None = None,
+    private: bool = False,
+) -> None:
+    """Take a model elsewhere: as an ONNX file that is checked against it, as a folder, or to the model hub.
+
+    Parameters
+    ----------
+    run
+        The run folder, whose names, colours and merged parts go with the model; or hf:user/name.
+    onnx
+        The file to write, model.onnx.
+    folder
+        A new folder to write the model and its card to, as they go on the hub.
+    hub
+        Where on the hub, user/name.
+    private
+        On the hub, open to nobody else.
+    """
+    from meronym.export import command
+
+    command.export(run, onnx=onnx, folder=folder, hub=hub, private=private)
 
 
 @app.command

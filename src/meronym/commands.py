@@ -22,7 +22,7 @@ from meronym.evaluation.results import append
 from meronym.files import write_atomically
 from meronym.methods import METHODS, Method
 from meronym.methods.base import checked
-from meronym.model import PartModel
+from meronym.model import PartModel, run_folder
 from meronym.progress import say
 from meronym.report import write_report
 from meronym.training.run import Run
@@ -173,7 +173,7 @@ def predict(
     that cannot be used are skipped, and listed in <out>/skipped.txt. Returns each format's file or folder.
 
     Args:
-        run: the run folder.
+        run: the run folder, or "hf:user/name" for a model on the hub.
         photos: a folder of photos, or a data set in its official layout.
         out: the folder to write to: a new one, or one that the same command has begun.
         format: png, colour, overlay, coco, coco_polygons, yolo, cvat, label_studio, parquet; several as "coco,yolo".
@@ -185,11 +185,12 @@ def predict(
 
     if batch < 1:
         raise ValueError(f"--batch {batch}: at least 1")
-    model, edits = PartModel.load(run), load(run)
+    home = run_folder(run)
+    model, edits = PartModel.load(home), load(home)
     formats = checked_formats(format, edits, model.names)
     collection = _opened(photos, kind)
     source = str(Path(photos).resolve()) if Path(photos).exists() else str(photos)
-    left_out = edits.wrong & set(collection.ids) if _trained_on(run, photos) else frozenset()
+    left_out = edits.wrong & set(collection.ids) if _trained_on(home, photos) else frozenset()
     if left_out:
         say(f"left out {len(left_out)} photos that are marked as wrong")
     folder = Predictions(Path(out), model, collection, edits, source, left_out)

@@ -175,10 +175,22 @@ class PartModel:
         write_atomically(folder / "config.json", json.dumps(config, indent=2) + "\n")
         return folder
 
+    def export(self, path: str | Path, **options: Any) -> float:
+        """Write the network as ONNX: `meronym.export.export_onnx`."""
+        from meronym.export import export_onnx
+
+        return export_onnx(self, path, **options)
+
+    def push_to_hub(self, repo: str, **options: Any) -> str:
+        """Publish on the model hub as user/name: `meronym.export.push_to_hub`."""
+        from meronym.export import push_to_hub
+
+        return push_to_hub(self, repo, **options)
+
     @classmethod
     def load(cls, folder: str | Path) -> "PartModel":
-        """A saved model, from its folder or from the run folder around it."""
-        folder = Path(folder)
+        """A saved model, from its folder, from the run folder around it, or from the hub: "hf:user/name"."""
+        folder = run_folder(folder)
         folder = folder if (folder / "config.json").exists() else folder / "model"
         if not (folder / "config.json").exists():
             raise FileNotFoundError(
@@ -188,6 +200,15 @@ class PartModel:
         config = json.loads((folder / "config.json").read_text())
         segmenter = build(config["segmenter"], load_file(folder / "model.safetensors"))
         return cls(segmenter, tuple(config["names"]), config["about"])
+
+
+def run_folder(run: str | Path) -> Path:
+    """The folder of a run; one on the hub, "hf:user/name", is fetched first."""
+    if not str(run).startswith("hf:"):
+        return Path(run)
+    from meronym.export.hub import fetch
+
+    return fetch(str(run))
 
 
 @dataclass(frozen=True, eq=False)
