@@ -64,7 +64,7 @@ def extract(
     whole: look at whole photos instead of the windows around their objects.
     least: a photo whose object covers fewer cells of the feature grid is skipped, with the others that cannot be used.
     """
-    views = _Views(collection, segmenter, cache, whole)
+    views = Views(collection, segmenter, cache, whole)
     skipped: dict[int, str] = {}
     keys = views.keys(skipped)
     usable = [i for i in range(len(collection)) if i not in skipped]
@@ -99,7 +99,7 @@ def extract(
     return FeatureSet(rows, kept, np.stack(foregrounds), reasons)
 
 
-class _Views:
+class Views:
     """Crops of a collection's photos, and their foreground, which is cached beside the features."""
 
     def __init__(self, collection: Collection, segmenter: HeadSegmenter, cache: FeatureCache, whole: bool) -> None:

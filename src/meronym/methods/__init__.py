@@ -5,12 +5,14 @@ from meronym.methods.contrastive import Contrastive
 from meronym.methods.contrastive_deeplab import ContrastiveDeepLab
 from meronym.methods.dff import DFF
 from meronym.methods.kmeans import KMeans
+from meronym.methods.scops import Scops
 
 METHODS: dict[str, type[Method]] = {
     "contrastive": Contrastive,
     "contrastive_deeplab": ContrastiveDeepLab,
     "dff": DFF,
     "kmeans": KMeans,
+    "scops": Scops,
 }
 
-__all__ = ["DFF", "METHODS", "Contrastive", "ContrastiveDeepLab", "KMeans", "Method"]
+__all__ = ["DFF", "METHODS", "Contrastive", "ContrastiveDeepLab", "KMeans", "Method", "Scops"]
