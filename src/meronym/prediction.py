@@ -9,7 +9,7 @@ out/coco.json, ...  the formats asked for, made from the label maps
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from meronym.ahead import ahead
 from meronym.annotations import FORMATS, Item, find, write
 from meronym.annotations.png import index_places, is_whole, read_index, save_index_png
+from meronym.annotations.summary import mean_confidence
 from meronym.collections import Collection, Sample
 from meronym.edits import Edits, hex_of
 from meronym.files import write_atomically
@@ -185,5 +186,5 @@ def checked_formats(formats: str, edits: Edits, names: Sequence[str]) -> list[st
 
 def save_parts(path: Path, parts: Parts) -> Path:
     """An index PNG that also knows how sure each part is, on the average."""
-    sure = [row["confidence"] for row in replace(parts, image=None).table()]
+    sure = None if parts.confidence is None else mean_confidence(parts.labels, parts.confidence, len(parts.names))
     return save_index_png(path, parts.labels, parts.names, parts.colours, parts.id or "", sure)

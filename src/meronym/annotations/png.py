@@ -51,7 +51,8 @@ def save_index_png(
     text = PngInfo()
     if confidence is not None:
         text.add_text(SURE_KEY, json.dumps([None if sure is None else round(sure, 6) for sure in confidence]))
-    _save(image, path, names, colours, photo, text, transparency=bytes([0]) + b"\xff" * 255)
+    runs = 3  # zlib's Z_RLE: twice as fast on label maps as its default, and smaller
+    _save(image, path, names, colours, photo, text, transparency=bytes([0]) + b"\xff" * 255, compress_type=runs)
     return path
 
 

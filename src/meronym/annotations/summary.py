@@ -32,18 +32,16 @@ def summarise(labels: np.ndarray, names: Sequence[str], confidence: np.ndarray |
         confidence: (H, W) in [0, 1], or None.
     """
     parts = len(names)
-    flat = labels.ravel()
-    areas = np.bincount(flat, minlength=parts + 1)
+    areas = np.bincount(labels.ravel(), minlength=parts + 1)
     height, width = labels.shape
     by_row = _counts(labels, np.arange(height)[:, None], height, parts)
     by_column = _counts(labels, np.arange(width)[None], width, parts)
-    doubts = None if confidence is None else np.bincount(flat, confidence.ravel(), minlength=parts + 1)
+    sure = [None] * parts if confidence is None else mean_confidence(labels, confidence, parts)
     rows: list[Row] = []
     for part, name in enumerate(names, start=1):
         area = int(areas[part])
         y0, y1, y = _extent(by_row[part])
         x0, x1, x = _extent(by_column[part])
-        mean = float(doubts[part] / area) if doubts is not None and area else None
         there = area > 0
         rows.append(
             Row(
@@ -53,10 +51,18 @@ def summarise(labels: np.ndarray, names: Sequence[str], confidence: np.ndarray |
                 share=area / labels.size if labels.size else 0.0,
                 centre=(x, y) if there else None,
                 box=(x0, y0, x1, y1) if there else None,
-                confidence=mean,
+                confidence=sure[part - 1],
             )
         )
     return rows
+
+
+def mean_confidence(labels: np.ndarray, confidence: np.ndarray, parts: int) -> list[float | None]:
+    """The mean confidence of each of K parts, 0 to 1; None where the part is absent. labels, confidence: (H, W)."""
+    flat = labels.ravel()
+    areas = np.bincount(flat, minlength=parts + 1)[1:]
+    sums = np.bincount(flat, confidence.ravel(), minlength=parts + 1)[1:]
+    return [float(total / area) if area else None for total, area in zip(sums, areas, strict=True)]
 
 
 def _counts(labels: np.ndarray, position: np.ndarray, length: int, parts: int) -> np.ndarray:

@@ -1,0 +1,131 @@
+"""What `meronym predict` costs beyond the network, and whether its memory stays flat. Linux only.
+
+    python benchmarks/predict.py RUN PHOTOS [--count 48] [--results results]
+
+Time: photos are labelled a few batches at a time (read, cropped, seen, painted at their own size, written as PNG), and
+after each of these the network alone sees the very same batches again, all of it twice. What is told is the median of
+these pairs. The control is the same network on the same batches against itself: what differs there is the machine, and
+an overhead smaller than that is not known. Processor time counts all threads, so it says how much work there is beyond
+the network, whether a core is free for it or not.
+Memory: the peak resident set of a process that labels all of the photos, and of one that labels half of them.
+"""
+
+import argparse
+import json
+import multiprocessing
+import re
+import tempfile
+import time
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from meronym.collections import Collection, open_collection
+from meronym.edits import Edits
+from meronym.model import PartModel
+from meronym.prediction import Predictions
+
+BATCH = 8
+ROUND = 3 * BATCH
+CLOCKS = ("time", "processor time")
+
+
+def clocks() -> np.ndarray:
+    """Seconds of the wall clock, and of this process on all processors."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
+def label(model: PartModel, collection: Collection) -> np.ndarray:
+    """What it takes to label all photos of a collection into a new folder, in `clocks`."""
+    with tempfile.TemporaryDirectory() as folder:
+        begun = Predictions(Path(folder), model, collection, Edits(), "")
+        begin = clocks()
+        begun.label(BATCH)
+        return clocks() - begin
+
+
+def pairs(model: PartModel, collection: Collection) -> np.ndarray:
+    """(rounds, 2, 2, 2) seconds a photo: round, turn, with everything and the network alone, `clocks`."""
+    segment, seen, spent = model.segmenter.segment, [], []
+
+    def watched(images, foreground=None):
+        seen.append((images, foreground))
+        return segment(images, foreground)
+
+    def turn(photos: Collection) -> tuple[np.ndarray, np.ndarray]:
+        seen.clear()
+        model.segmenter.segment = watched
+        whole = label(model, photos)
+        model.segmenter.segment = segment
+        begin = clocks()
+        with torch.inference_mode():
+            for batch in seen:
+                segment(*batch)
+        return whole / len(photos), (clocks() - begin) / len(photos)
+
+    turn(collection[:BATCH])  # warm-up
+    for start in range(0, len(collection), ROUND):
+        spent.append([turn(collection[start : start + ROUND]) for _ in range(2)])
+    return np.array(spent)
+
+
+def _peak(run: Path, photos: Path, count: int, queue: multiprocessing.Queue) -> None:
+    label(PartModel.load(run), open_collection(photos)[:count])
+    own = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    queue.put(int(own[1]) / 1024 if own else None)  # ru_maxrss would begin at the parent's
+
+
+def peak_mb(run: Path, photos: Path, count: int) -> float:
+    """The peak memory of a process of its own that labels so many photos."""
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=_peak, args=(run, photos, count, queue))
+    process.start()
+    peak = queue.get()
+    process.join()
+    return peak
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--count", type=int, default=48)
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    given = parser.parse_args()
+    model, collection = PartModel.load(given.run), open_collection(given.photos)[: given.count]
+    count, name = len(collection), model.about.get("backbone", "deeplab")
+    setting = f"{collection.name}, {model.segmenter.size} px, batch {BATCH}, {torch.get_num_threads()} threads"
+    spent, lines = pairs(model, collection), []
+    for i, clock in enumerate(CLOCKS):
+        whole, bare = spent[:, :, 0, i].ravel(), spent[:, :, 1, i].ravel()
+        first, second = spent[:, 0, 1, i], spent[:, 1, 1, i]
+        lines.append((clock, "s a photo", whole, bare, f"labelling {count} photos; the network alone"))
+        lines.append((f"{clock}, control", "s a photo", second, first, "the network alone; the same again"))
+    large, small = (np.array([peak_mb(given.run, given.photos, n)]) for n in (count, count // 2))
+    lines.append(("memory", "MB", large, small, f"peak when labelling {count} photos; {count // 2} photos"))
+    given.results.mkdir(parents=True, exist_ok=True)
+    for what, unit, ours, other, compared in lines:
+        ratios = other / ours
+        least, most = (100 * (1 / ratio - 1) for ratio in (ratios.max(), ratios.min()))
+        spread = f"; {least:+.1f} to {most:+.1f} % in {len(ratios)} pairs" if len(ratios) > 1 else ""
+        print(f"{what}: {100 * (1 / np.median(ratios) - 1):+.1f} %{spread}")
+        line = {
+            "benchmark": f"predict, {what}, {name}",
+            "ours": round(float(np.median(ours)), 4),
+            "other": round(float(np.median(other)), 4),
+            "ratio": round(float(np.median(ratios)), 3),
+            "unit": unit,
+            "compared": f"{compared} ({setting}){spread}",
+            "version": version("meronym"),
+            "date": date.today().isoformat(),
+        }
+        with (given.results / "benchmarks.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+if __name__ == "__main__":
+    main()
