@@ -11,8 +11,10 @@ from meronym.objectives import (
     equivariance,
     part_consistency,
     pool,
+    view_partners,
     visual_consistency,
 )
+from twins import agree
 
 
 def soft_masks(b=3, k=4, side=32, seed=0):
@@ -28,12 +30,6 @@ def naive_consistency(masks, layers):
     z = torch.einsum("bkhw,bdhw->bkd", masks, up) / masks.sum((2, 3)).clamp(min=1e-7)[..., None]
     spread = (up[:, None] - z[..., None, None]).square().sum(2)
     return (masks * spread).sum((1, 2, 3)) / (masks.sum((1, 2, 3)) + 1e-5), z
-
-
-def agree(ours, naive, wrt):
-    mine, theirs = torch.autograd.grad(ours, wrt, retain_graph=True)[0], torch.autograd.grad(naive, wrt)[0]
-    assert torch.allclose(ours, naive, rtol=1e-9, atol=1e-12)
-    assert (mine - theirs).norm() <= 1e-9 * theirs.norm()
 
 
 @pytest.mark.parametrize("shapes", [[(768, 4, 4)], [(16, 32, 32)], [(8, 16, 16), (24, 2, 2)], [(5, 7, 9), (3, 32, 8)]])
@@ -114,6 +110,10 @@ def test_descriptor_distance():
     partners = draw_partners(4, 3, torch.Generator().manual_seed(0))
     naive = sum((z[n, k] - z[partners[n, k], k]).square().sum() for n in range(4) for k in range(3)) / 12
     assert torch.allclose(descriptor_distance(z, partners), naive)
+
+
+def test_the_partner_of_a_view_is_the_other_view():
+    assert view_partners(3, 2).tolist() == [[3, 3], [4, 4], [5, 5], [0, 0], [1, 1], [2, 2]]
 
 
 def test_equivariance_is_the_symmetrised_kl_and_its_one_way_form_holds_the_target():

@@ -9,17 +9,7 @@ from meronym.objectives.scops import (
     orthonormality,
     semantic_consistency,
 )
-
-
-def leaf(*shape: int, seed: int = 0) -> torch.Tensor:
-    g = torch.Generator().manual_seed(seed)
-    return torch.rand(*shape, generator=g, dtype=torch.float64).requires_grad_()
-
-
-def agree(ours, naive, *wrt):
-    for mine, theirs in zip(torch.autograd.grad(ours, wrt), torch.autograd.grad(naive, wrt), strict=True):
-        assert torch.allclose(mine, theirs, rtol=1e-9, atol=1e-12)
-    assert torch.allclose(ours, naive, rtol=1e-9, atol=1e-12)
+from twins import agree, leaf
 
 
 def test_semantic_consistency():

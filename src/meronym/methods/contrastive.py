@@ -9,7 +9,7 @@ transformers the weight of the contrast falls as K grows: at the weight that sui
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +21,22 @@ from meronym.methods.base import check_parts, measured
 from meronym.methods.frozen import FrozenMethod
 from meronym.methods.kmeans import cluster, sample_points
 from meronym.model import PartModel
-from meronym.objectives import contrastive, draw_partners, part_consistency, pool
+from meronym.objectives import (
+    Pooled,
+    contrastive,
+    descriptor_distance,
+    draw_partners,
+    part_consistency,
+    pool,
+    view_partners,
+)
 from meronym.segmenters import LinearHead, remove_mean
 from meronym.training.loop import Batch, Gather, Training, make_fabric, optimise
 from meronym.training.run import Run
 from meronym.training.samples import Samples
 from meronym.training.sampling import generator, photos_of_step, share
+from meronym.training.turned import Turned, turn_all
+from meronym.training.views import warp
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +47,8 @@ class Contrastive(FrozenMethod):
     transformers (10 at K = 4, 1 at K = 8, 0.1 at K = 16), 0.1 at K = 4 and 0.5 from K = 8 on convolutional networks;
     how that was found is in docs/experiments.md. temperature: tau of Eq. 3.
     cosine, same_photo_negatives: the published code's forms of Eq. 3.
+    across: "contrastive" (Eq. 3), "l2" (Table 2) or "views" (Table 2: the partner is another view of the same photo,
+    here its one warp, see `training.turned`).
     sharpness: of the start's softmax, in units of the k-means spread. steps, batch, learning_rate: of Adam.
     """
 
@@ -46,6 +58,7 @@ class Contrastive(FrozenMethod):
     temperature: float = 0.19
     cosine: bool = True
     same_photo_negatives: bool = False
+    across: Literal["contrastive", "l2", "views"] = "contrastive"
     sharpness: float = 5.0
     steps: int = 400
     batch: int = 16
@@ -67,7 +80,8 @@ class Contrastive(FrozenMethod):
             if not run.checkpoint.exists():
                 centres, spread = cluster(sample_points(features, segmenter.centre, seed), parts, seed)
                 segmenter.head.start_from(centres, self.sharpness / spread)
-            training = HeadTraining(method, segmenter.head, features, seed)
+            turned = turn_all(collection, segmenter, features) if method.across == "views" else None
+            training = HeadTraining(method, segmenter.head, features, seed, turned)
             training.samples = Samples(segmenter, collection, method.steps)
             optimise(training, run, make_fabric(one=True))
         return PartModel(segmenter, about=about | training.last | {"skipped": features.skipped})
@@ -76,8 +90,11 @@ class Contrastive(FrozenMethod):
 class HeadTraining(Training):
     """Eq. 2 and 3 on cached features."""
 
-    def __init__(self, method: Contrastive, head: LinearHead, features: FeatureSet, seed: int) -> None:
-        self.method, self.network, self.features, self.seed = method, head, features, seed
+    def __init__(
+        self, method: Contrastive, head: LinearHead, features: FeatureSet, seed: int, turned: Turned | None = None
+    ) -> None:
+        """turned: the same photos warped, where parts are contrasted between views."""
+        self.method, self.network, self.features, self.seed, self.turned = method, head, features, seed, turned
         self.steps = method.steps
         self.optimizer = torch.optim.Adam(head.parameters(), lr=method.learning_rate)
         self.parts = len(head.weight)
@@ -85,22 +102,32 @@ class HeadTraining(Training):
     def batch(self, step: int, rank: int, world: int) -> Batch:
         photos = photos_of_step(self.seed, step, self.method.batch, len(self.features))
         photos = photos[: len(photos) // world * world]
-        features, foreground = self.features.batch(share(photos, rank, world))
+        mine = share(photos, rank, world)
+        if self.turned:
+            return self.turned.batch(mine)
+        features, foreground = self.features.batch(mine)
         partners = draw_partners(len(photos), self.parts, generator(self.seed, "partners", step))
         return {"features": features, "foreground": foreground, "partners": partners}
 
     def loss(self, network: nn.Module, batch: Batch, gather: Gather) -> tuple[Tensor, dict[str, Tensor]]:
-        method, features, foreground = self.method, batch["features"], batch["foreground"]
-        assert method.centre is not None and method.lambda_c is not None
-        prepared = remove_mean(features, foreground, method.centre)
-        pooled = pool(network(prepared).softmax(1) * foreground[:, None], [prepared])
-        within = part_consistency(pooled).mean()
-        across = contrastive(
-            gather(pooled.z),
-            batch["partners"],
-            method.temperature,
-            method.cosine,
-            method.same_photo_negatives,
-        )
+        method = self.method
+        assert method.lambda_c is not None
+        pooled = self._pool(network, batch["features"], batch["foreground"])
+        within, z = part_consistency(pooled).mean(), gather(pooled.z)
+        if self.turned:
+            valid = warp(batch["foreground"][:, None], batch["theta"])[:, 0]
+            other = gather(self._pool(network, batch["turned"], valid).z)
+            z, partners = torch.cat([z, other]), view_partners(*z.shape[:2]).to(z.device)
+        else:
+            partners = batch["partners"]
+        if method.across == "l2":
+            across = descriptor_distance(z, partners)
+        else:
+            across = contrastive(z, partners, method.temperature, method.cosine, method.same_photo_negatives)
         total = method.lambda_f * within + method.lambda_c * across
         return total, {"L_f": within, "L_c": across}
+
+    def _pool(self, network: nn.Module, features: Tensor, foreground: Tensor) -> Pooled:
+        assert self.method.centre is not None
+        prepared = remove_mean(features, foreground, self.method.centre)
+        return pool(network(prepared).softmax(1) * foreground[:, None], [prepared])

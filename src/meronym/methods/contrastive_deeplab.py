@@ -29,6 +29,7 @@ from meronym.objectives import (
     equivariance,
     part_consistency,
     pool,
+    view_partners,
     visual_consistency,
 )
 from meronym.progress import say
@@ -175,8 +176,7 @@ class DeepLabTraining(Training):
         if method.across == "views":
             seen = self._features(warp(batch["clean"], batch["warp"]))
             other = gather(pool(moved.softmax(1) * valid[:, None], seen).z)
-            own = torch.arange(len(z), device=z.device)[:, None].expand(-1, z.shape[1]) + len(z)
-            z, partners = torch.cat([z, other]), torch.cat([own, own - len(z)])
+            z, partners = torch.cat([z, other]), view_partners(*z.shape[:2]).to(z.device)
         return contrastive(z, partners, method.temperature, method.cosine, method.published_code)
 
 

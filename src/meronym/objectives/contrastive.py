@@ -17,6 +17,11 @@ def draw_partners(photos: int, parts: int, generator: torch.Generator) -> Int[Te
     return (torch.arange(photos)[:, None] + shift) % photos
 
 
+def view_partners(photos: int, parts: int) -> Int[Tensor, "N2 K"]:
+    """Partners where each photo is there twice, the second views after all the first: the other view of the photo."""
+    return ((torch.arange(2 * photos) + photos) % (2 * photos))[:, None].expand(-1, parts)
+
+
 def contrastive(
     z: Float[Tensor, "N K D"],
     partners: Int[Tensor, "N K"],
