@@ -42,7 +42,8 @@ def train(
     parts
         How many parts to find.
     method
-        How: contrastive, contrastive_deeplab (the paper's own configuration), dff, kmeans or scops.
+        How: contrastive, contrastive_deeplab (the paper's own configuration), dff, kmeans,
+        region_grouping or scops.
     backbone
         The pretrained network; DINOv2 ViT-S/14 where its weights can be had.
     run

@@ -25,6 +25,7 @@ SMALL = {
     "contrastive_deeplab": {"size": 64, "steps": 3, "batch": 2, "learning_rate": 1e-4, "workers": 0},
     "dff": LITE,
     "kmeans": LITE,
+    "region_grouping": {**LITE, "steps": 9, "batch": 4},
     "scops": {**LITE, "steps": 9, "batch": 4},
 }
 PARTS = 3

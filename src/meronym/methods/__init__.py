@@ -5,6 +5,7 @@ from meronym.methods.contrastive import Contrastive
 from meronym.methods.contrastive_deeplab import ContrastiveDeepLab
 from meronym.methods.dff import DFF
 from meronym.methods.kmeans import KMeans
+from meronym.methods.region_grouping import RegionGrouping
 from meronym.methods.scops import Scops
 
 METHODS: dict[str, type[Method]] = {
@@ -12,7 +13,8 @@ METHODS: dict[str, type[Method]] = {
     "contrastive_deeplab": ContrastiveDeepLab,
     "dff": DFF,
     "kmeans": KMeans,
+    "region_grouping": RegionGrouping,
     "scops": Scops,
 }
 
-__all__ = ["DFF", "METHODS", "Contrastive", "ContrastiveDeepLab", "KMeans", "Method", "Scops"]
+__all__ = ["DFF", "METHODS", "Contrastive", "ContrastiveDeepLab", "KMeans", "Method", "RegionGrouping", "Scops"]
