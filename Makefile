@@ -4,7 +4,7 @@ BIN := .venv/bin
 PHOTOS ?= toy
 PARTS ?= 6
 
-.PHONY: demo test check
+.PHONY: demo test check docs
 .DEFAULT_GOAL := demo
 
 .venv/ready: pyproject.toml constraints.txt
@@ -19,5 +19,8 @@ demo: .venv/ready  ## find the parts of drawn creatures, or of your own photos: 
 test: .venv/ready  ## the fast tests; `make test ARGS="-m slow"` for the long ones
 	$(BIN)/python -m pytest $(ARGS)
 
-check: .venv/ready  ## style and types
+docs: .venv/ready  ## the documentation, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+check: docs  ## style, types, and that the documentation builds
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright
