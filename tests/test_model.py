@@ -130,6 +130,8 @@ def test_save_replaces_whole_files(tmp_path, monkeypatch):
         assert PartModel.load(tmp_path / place).names == ("a", "b", "c")
     with pytest.raises(FileNotFoundError, match="no model there; .meronym train. makes one"):
         PartModel.load(tmp_path)
+    with pytest.raises(FileNotFoundError, match="rum: no model there, did you mean .*run[?]$"):
+        PartModel.load(tmp_path / "rum")
 
 
 def test_stream_is_lazy(model):

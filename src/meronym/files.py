@@ -1,6 +1,7 @@
 """Files that are whole: what a power cut leaves is the old file or the new one, never half of it."""
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -16,3 +17,11 @@ def replace_durably(temporary: Path, path: Path) -> None:
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
+
+
+def similar(folder: Path) -> str:
+    """What to add to "no such folder": a question for the one beside it whose name is nearly right."""
+    if not folder.parent.is_dir():
+        return f"; {folder.parent}/ does not exist either"
+    near = get_close_matches(folder.name, [path.name for path in folder.parent.iterdir() if path.is_dir()], 1)
+    return f", did you mean {folder.parent / near[0]}?" if near else ""

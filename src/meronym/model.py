@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from meronym.ahead import ahead
 from meronym.collections import Sample
-from meronym.files import replace_durably, write_atomically
+from meronym.files import replace_durably, similar, write_atomically
 from meronym.images import BadPhoto, Window, as_photo, crop_mask, crop_photo, list_photos, open_photo
 from meronym.parts import Parts
 from meronym.progress import say
@@ -193,10 +193,9 @@ class PartModel:
         folder = run_folder(folder)
         folder = folder if (folder / "config.json").exists() else folder / "model"
         if not (folder / "config.json").exists():
-            raise FileNotFoundError(
-                f"{folder.parent}: no model there; `meronym train` makes one, and the command of a run that was "
-                "interrupted finishes it"
-            )
+            near = "" if folder.parent.exists() else similar(folder.parent)
+            how = "; `meronym train` makes one, and the command of a run that was interrupted finishes it"
+            raise FileNotFoundError(f"{folder.parent}: no model there{near}{'' if near.endswith('?') else how}")
         config = json.loads((folder / "config.json").read_text())
         segmenter = build(config["segmenter"], load_file(folder / "model.safetensors"))
         return cls(segmenter, tuple(config["names"]), config["about"])

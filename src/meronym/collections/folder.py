@@ -22,6 +22,7 @@ from meronym.collections.base import (
     listed,
     read_mask,
 )
+from meronym.files import similar
 from meronym.images import PHOTO_SUFFIXES, BadPhoto, Header, list_photos, open_photo, peek
 
 
@@ -63,20 +64,10 @@ class Folder(Collection):
 
 def _existing_folder(root: Path) -> Path:
     if not root.exists():
-        raise CollectionNotFound(f"{root}: no such folder{_similar(root)}")
+        raise CollectionNotFound(f"{root}: no such folder{similar(root)}")
     if not root.is_dir():
         raise CollectionError(f"{root}: a file; give the folder that holds the photos ({root.parent}/)")
     return root
-
-
-def _similar(root: Path) -> str:
-    """A question to ask for a folder whose name is nearly right."""
-    from difflib import get_close_matches
-
-    if not root.parent.is_dir():
-        return f"; {root.parent}/ does not exist either"
-    near = get_close_matches(root.name, [path.name for path in root.parent.iterdir() if path.is_dir()], 1)
-    return f", did you mean {root.parent / near[0]}?" if near else ""
 
 
 def _photo_root(root: Path) -> Path:
