@@ -43,7 +43,7 @@ def train(
         How many parts to find.
     method
         How: contrastive, contrastive_deeplab (the paper's own configuration), dff, kmeans,
-        region_grouping or scops.
+        landmarks, region_grouping or scops.
     backbone
         The pretrained network; DINOv2 ViT-S/14 where its weights can be had.
     run

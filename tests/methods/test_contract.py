@@ -23,8 +23,7 @@ LITE = {"backbone": "efficientnet_lite0", "size": 128}
 SMALL = {
     "contrastive": {**LITE, "steps": 9, "batch": 4},
     "contrastive_deeplab": {"size": 64, "steps": 3, "batch": 2, "learning_rate": 1e-4, "workers": 0},
-    "dff": LITE,
-    "kmeans": LITE,
+    "landmarks": {**LITE, "steps": 9, "batch": 4},
     "region_grouping": {**LITE, "steps": 9, "batch": 4},
     "scops": {**LITE, "steps": 9, "batch": 4},
 }
@@ -39,7 +38,7 @@ def case(request, tmp_path_factory):
             patch.setenv("MERONYM_WEIGHTS", str(request.getfixturevalue("weights")))
         patch.setattr(Training, "log_every", 1)
         patch.setattr(Training, "save_every", 2)
-        method = METHODS[request.param](**SMALL[request.param])
+        method = METHODS[request.param](**SMALL.get(request.param, LITE))
         run = Run(tmp_path_factory.mktemp("whole"), {})
         toy = open_collection("toy:6", seed=0).split("train")
         yield SimpleNamespace(method=method, toy=toy, run=run, model=method.fit(toy, PARTS, run))

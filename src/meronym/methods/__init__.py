@@ -5,6 +5,7 @@ from meronym.methods.contrastive import Contrastive
 from meronym.methods.contrastive_deeplab import ContrastiveDeepLab
 from meronym.methods.dff import DFF
 from meronym.methods.kmeans import KMeans
+from meronym.methods.landmarks import Landmarks
 from meronym.methods.region_grouping import RegionGrouping
 from meronym.methods.scops import Scops
 
@@ -13,8 +14,19 @@ METHODS: dict[str, type[Method]] = {
     "contrastive_deeplab": ContrastiveDeepLab,
     "dff": DFF,
     "kmeans": KMeans,
+    "landmarks": Landmarks,
     "region_grouping": RegionGrouping,
     "scops": Scops,
 }
 
-__all__ = ["DFF", "METHODS", "Contrastive", "ContrastiveDeepLab", "KMeans", "Method", "RegionGrouping", "Scops"]
+__all__ = [
+    "DFF",
+    "METHODS",
+    "Contrastive",
+    "ContrastiveDeepLab",
+    "KMeans",
+    "Landmarks",
+    "Method",
+    "RegionGrouping",
+    "Scops",
+]
