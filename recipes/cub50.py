@@ -78,6 +78,18 @@ def contrastive_dinov2_k16() -> Row:
     return Row("contrastive", 16, "dinov2_vits14", (80.1, 69.7))
 
 
+def default_k4() -> Row:
+    return Row("consensus", 4, "dinov2_vits14", None)
+
+
+def default_k8() -> Row:
+    return Row("consensus", 8, "dinov2_vits14", None)
+
+
+def default_k16() -> Row:
+    return Row("consensus", 16, "dinov2_vits14", None)
+
+
 def paper() -> Row:
     """The paper's own configuration at full length; the anchor is its figure on all of CUB."""
     return Row("contrastive_deeplab", 4, None, (46.0, 21.0), "one GPU, hours")
@@ -102,6 +114,9 @@ FROZEN: tuple[Callable[[], Row], ...] = (
     contrastive_vgg19_k8,
     kmeans_vgg19_k16,
     contrastive_vgg19_k16,
+    default_k4,
+    default_k8,
+    default_k16,
 )
 RECIPES: dict[str, Callable[[], Row]] = {make.__name__: make for make in (*FROZEN, paper, paper_300_steps)}
 

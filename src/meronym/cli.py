@@ -22,7 +22,7 @@ def train(
     /,
     *,
     parts: int = 8,
-    method: str = "contrastive",
+    method: str = "consensus",
     backbone: str | None = None,
     run: Path | None = None,
     seed: int = 0,

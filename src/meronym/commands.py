@@ -32,7 +32,7 @@ def train(
     photos: str | Path,
     parts: int = 8,
     *,
-    method: str = "contrastive",
+    method: str = "consensus",
     backbone: str | None = None,
     run: str | Path | None = None,
     seed: int = 0,

@@ -21,6 +21,7 @@ from pictures import disc, picture
 
 LITE = {"backbone": "efficientnet_lite0", "size": 128}
 SMALL = {
+    "consensus": {**LITE, "individual": 0.0},
     "contrastive": {**LITE, "steps": 9, "batch": 4},
     "contrastive_deeplab": {"size": 64, "steps": 3, "batch": 2, "learning_rate": 1e-4, "workers": 0},
     "landmarks": {**LITE, "steps": 9, "batch": 4},

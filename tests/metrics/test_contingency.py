@@ -1,5 +1,7 @@
 """NMI and ARI against scikit-learn, also past the size where int64 overflows."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -38,3 +40,19 @@ def test_degenerate_tables():
     assert nmi(torch.tensor([[10, 0], [0, 10]])) == 1 and ari(torch.tensor([[10, 0], [0, 10]])) == 1
     assert nmi(torch.tensor([[5, 5], [0, 0]])) == 0 and ari(torch.tensor([[5, 5], [0, 0]])) == 0
     assert np.isnan(nmi(torch.zeros(2, 2, dtype=torch.int64)))
+
+
+def test_matched_iou_is_the_best_one_to_one_matching():
+    rng = np.random.default_rng(0)
+    predicted, true = rng.integers(0, 4, 300), rng.integers(0, 3, 300)
+    predicted[:200] = (true[:200] + 1) % 3
+    metric = Contingency(4, 5)  # two true labels never occur
+    metric.update(torch.from_numpy(predicted), torch.from_numpy(true))
+    each = [
+        sum(
+            ((predicted == p) & (true == t)).sum() / ((predicted == p) | (true == t)).sum()
+            for t, p in enumerate(chosen)
+        )
+        for chosen in itertools.permutations(range(4), 3)
+    ]
+    assert metric.matched_iou() == pytest.approx(max(each) / 3, abs=1e-12)

@@ -30,4 +30,5 @@ def evaluate_pixels(model: PartModel, collection: Collection, protocol: str) -> 
         )
         table.update(predicted, true)
     prefix = "" if whole else "fg_"
-    return {prefix + name: 100 * value for name, value in table.compute().items()}
+    scores = table.compute() | {"miou": table.matched_iou()}
+    return {prefix + name: 100 * value for name, value in scores.items()}

@@ -18,6 +18,8 @@ SCORES = {
     "fg_ari_asreleased": "FG-ARI as first released",
     "nmi": "NMI",
     "ari": "ARI",
+    "fg_miou": "mean IoU, matched",
+    "miou": "mean IoU, matched",
     "kpr": "KPR, all",
     "kpr_001": "KPR 001",
     "kpr_002": "KPR 002",

@@ -1,6 +1,7 @@
 """Ways of discovering parts: one file each, the same outside. Adding one is one file and one line here."""
 
 from meronym.methods.base import Method
+from meronym.methods.consensus import Consensus
 from meronym.methods.contrastive import Contrastive
 from meronym.methods.contrastive_deeplab import ContrastiveDeepLab
 from meronym.methods.dff import DFF
@@ -10,6 +11,7 @@ from meronym.methods.region_grouping import RegionGrouping
 from meronym.methods.scops import Scops
 
 METHODS: dict[str, type[Method]] = {
+    "consensus": Consensus,
     "contrastive": Contrastive,
     "contrastive_deeplab": ContrastiveDeepLab,
     "dff": DFF,
@@ -22,6 +24,7 @@ METHODS: dict[str, type[Method]] = {
 __all__ = [
     "DFF",
     "METHODS",
+    "Consensus",
     "Contrastive",
     "ContrastiveDeepLab",
     "KMeans",

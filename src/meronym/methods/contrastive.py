@@ -78,7 +78,8 @@ class Contrastive(FrozenMethod):
             segmenter, features = method.prepare(collection, parts)
             assert isinstance(segmenter.head, LinearHead)
             if not run.checkpoint.exists():
-                centres, spread = cluster(sample_points(features, segmenter.centre, seed), parts, seed)
+                points, _ = sample_points(features, segmenter.centre, seed)
+                centres, spread = cluster(points, parts, seed)
                 segmenter.head.start_from(centres, self.sharpness / spread)
             turned = turn_all(collection, segmenter, features) if method.across == "views" else None
             training = HeadTraining(method, segmenter.head, features, seed, turned)

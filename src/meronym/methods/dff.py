@@ -50,7 +50,7 @@ class DFF(FrozenMethod):
         about = method.settings() | {"seed": seed}
         with measured(about):
             segmenter, features = method.prepare(collection, parts)
-            points = sample_points(features, segmenter.centre, seed).relu()
+            points = sample_points(features, segmenter.centre, seed)[0].relu()
             factors, error = factorise(points, parts, method.iterations, seed)
             segmenter.head = FactorHead(points.shape[1], parts)
             segmenter.head.factors.copy_(factors)

@@ -7,6 +7,7 @@ are the oracle in the tests. (torchmetrics' own ARI overflows int64 from about 1
 
 import torch
 from jaxtyping import Float, Int
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -30,6 +31,17 @@ class Contingency(Metric):
 
     def compute(self) -> dict[str, float]:
         return {"nmi": nmi(self.table), "ari": ari(self.table)}
+
+    def matched_iou(self) -> float:
+        """Mean intersection over union of the true labels that occur, each matched to one predicted label at most.
+
+        The matching is the one with the highest sum (Hungarian method); a label without a match counts as 0.
+        """
+        counts = self.table.double()
+        union = counts.sum(0) + counts.sum(1, keepdim=True) - counts
+        iou = (counts / union.clamp(min=1)).numpy()
+        rows, columns = linear_sum_assignment(iou, maximize=True)
+        return float(iou[rows, columns].sum() / max(int((counts.sum(0) > 0).sum()), 1))
 
 
 def nmi(table: Int[Tensor, "R C"]) -> float:

@@ -1,0 +1,127 @@
+"""Parts on which many clusterings agree: what `train` does when it is told nothing but the number of parts.
+
+One k-means of the object's cells depends on its start, and its clusters all want the same spread. Here the cells are
+first cut into MICRO small clusters. Then these are clustered ROUNDS times, each time into a number of groups drawn
+from K to 3K and with weights drawn anew, and two small clusters are as close as the share of these clusterings that
+keep them together (evidence accumulation: Fred & Jain, 2005, IEEE TPAMI 27:6). Average linkage of that closeness into
+K groups, and each cell goes to the nearest of their means. No term asks that a photo show every part.
+
+That suits things whose parts differ more than their individuals do: cars, clothes. Where it is the other way round
+(birds of many species), clusters of features are species' heads and species' wings, and the paper's contrast is what
+makes them one head: there the parts are trained by `contrastive`. Which of the two it is, the features tell: eta
+squared, the share of the variance of the photos' part descriptors (the mean feature of each k-means part in each
+photo) that the part explains. From `individual` downwards the individuals count for more.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.cluster.hierarchy import average, cut_tree
+from scipy.spatial.distance import squareform
+from sklearn.cluster import KMeans as Lloyd
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from meronym.collections import Collection
+from meronym.methods.base import check_parts, measured
+from meronym.methods.contrastive import Contrastive
+from meronym.methods.frozen import FrozenMethod
+from meronym.methods.kmeans import cluster, sample_points
+from meronym.model import PartModel
+from meronym.progress import say
+from meronym.segmenters import LinearHead
+from meronym.training.run import Run
+from meronym.training.sampling import derive
+
+MICRO = 256
+ROUNDS = 200
+MOST_POINTS = 2**15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consensus(FrozenMethod):
+    """See `FrozenMethod` for the backbone's settings; here nothing of the photo's mean is taken off (`centre` 0).
+
+    individual: below this eta squared the paper's terms are trained instead; 0 never, 1 always.
+    """
+
+    name: ClassVar[str] = "consensus"
+    individual: float = 0.45
+
+    def resolved(self, parts: int) -> Self:
+        return dataclasses.replace(self, centre=0.0) if self.centre is None else self
+
+    def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
+        check_parts(parts)
+        method = self.resolved(parts)
+        about = method.settings() | {"seed": seed}
+        with measured(about):
+            segmenter, features = method.prepare(collection, parts)
+            points, photos = sample_points(features, segmenter.centre, seed, MOST_POINTS)
+            about["eta_squared"] = round(part_effect(points, photos), 4)
+            if about["eta_squared"] < method.individual:
+                say(f"individuals differ more than parts do (eta squared {about['eta_squared']:.2f}): using contrast")
+                other = Contrastive(backbone=method.backbone, layers=method.layers, size=method.size)
+                model = other.fit(collection, parts, run, seed)
+                about |= {key: value for key, value in model.about.items() if key not in about}
+                segmenter = model.segmenter
+            else:
+                centres, spread = agreed(points, parts, seed)
+                assert isinstance(segmenter.head, LinearHead)
+                segmenter.head.start_from(centres, sharpness=5 / spread)
+                about |= {"total": spread, "skipped": features.skipped}
+        return PartModel(segmenter, about=about)
+
+
+def part_effect(points: Float[Tensor, "N D"], photos: Int[Tensor, " N"], parts: int = 8) -> float:
+    """Eta squared of part descriptors: how much of their variance over photos and parts is that between parts.
+
+    A part counts in a photo with at least a quarter of its even share of the cells. points: one row a cell;
+    photos: which photo it is from.
+    """
+    parts = min(parts, len(points))
+    centres, _ = cluster(points, parts, seed=0)
+    label = torch.cdist(points, centres).argmin(1)
+    place = photos * parts + label
+    count = torch.bincount(place, minlength=(int(photos.max()) + 1) * parts).float()
+    z = torch.zeros(len(count), points.shape[1]).index_add_(0, place, points) / count.clamp(min=1)[:, None]
+    count, z = count.view(-1, parts), z.view(-1, parts, points.shape[1])
+    weight = count * (count / count.sum(1, keepdim=True).clamp(min=1) >= 0.25 / parts)
+    of_part = (z * weight[..., None]).sum(0) / weight.sum(0)[:, None]
+    mean = (z * weight[..., None]).sum((0, 1)) / weight.sum()
+    between = (weight.sum(0) * (of_part - mean).square().sum(1)).sum()
+    return float(between / (weight * (z - mean).square().sum(2)).sum().clamp(min=1e-12))
+
+
+def agreed(points: Float[Tensor, "N D"], parts: int, seed: int) -> tuple[Float[Tensor, "K D"], float]:
+    """Centres of the K groups of cells on which many clusterings agree, and the mean squared distance to them.
+
+    Raises ValueError where there are fewer different points than parts.
+    """
+    random = np.random.default_rng(derive(seed, "consensus"))
+    micro, _ = cluster(points, min(MICRO, len(points) // 8), seed, starts=1, rounds=12)
+    of_point = torch.cdist(points, micro).argmin(1)
+    size = torch.bincount(of_point, minlength=len(micro)).numpy().astype(float)
+    apart = 1 - agreement(micro.numpy(), size, parts, random)
+    group = torch.from_numpy(cut_tree(average(squareform(apart, checks=False)), parts)[:, 0])[of_point]
+    centres = torch.stack([points[group == k].mean(0) for k in range(parts)])
+    return centres, max(float((points - centres[group]).square().sum(1).mean()), 1e-6)
+
+
+def agreement(
+    micro: Float[np.ndarray, "M D"], size: Float[np.ndarray, " M"], parts: int, random: np.random.Generator
+) -> Float[np.ndarray, "M M"]:
+    """The share of ROUNDS clusterings into K to 3K groups that keep two of the small clusters together."""
+    together = np.zeros((len(micro), len(micro)))
+    with threadpool_limits(1):
+        for _ in range(ROUNDS):
+            groups = min(int(random.integers(parts, 3 * parts + 1)), len(micro))
+            weights = size * random.random(len(size))
+            once = Lloyd(groups, n_init=1, max_iter=10, random_state=int(random.integers(2**31)))  # type: ignore[arg-type]
+            label = once.fit(micro, sample_weight=weights).labels_
+            together += label[:, None] == label
+    return together / ROUNDS
