@@ -2,8 +2,8 @@
 
     python recipes/categories.py --root FOLDER-OF-BOTH [--only CCP ...] [--seeds 0 1 2]
 
-The default method beside k-means on the same features as they are and the paper's terms: trained on all photos,
-scored on all their labelled pixels. What is finished is not done again.
+The default method beside k-means on the same features as they are and the paper's terms: trained on the training photos,
+scored on all labelled pixels of the test photos. What is finished is not done again.
 """
 
 import argparse
@@ -23,7 +23,7 @@ def run(row: str, collection: Path, parts: int, seed: int, runs: Path, results: 
     given = {"method": method, "backbone": "dinov2_vits14", "seed": seed, "settings": settings, "kind": "label_maps"}
     commands.train(collection, parts, run=folder, report=False, **given)
     if not any(str(folder) in line["command"] for line in read(results)):
-        scores = commands.evaluate(folder, collection, split="all", kind="label_maps", results=results)
+        scores = commands.evaluate(folder, collection, kind="label_maps", results=results)
         print(collection.name, row, parts, seed, scores, flush=True)
 
 

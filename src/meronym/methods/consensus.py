@@ -122,6 +122,6 @@ def agreement(
             groups = min(int(random.integers(parts, 3 * parts + 1)), len(micro))
             weights = size * random.random(len(size))
             once = Lloyd(groups, n_init=1, max_iter=10, random_state=int(random.integers(2**31)))  # type: ignore[arg-type]
-            label = once.fit(micro, sample_weight=weights).labels_
+            label = np.asarray(once.fit(micro, sample_weight=weights).labels_)
             together += label[:, None] == label
     return together / ROUNDS
