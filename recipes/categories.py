@@ -2,7 +2,7 @@
 
     python recipes/categories.py --root FOLDER-OF-BOTH [--only CCP ...] [--seeds 0 1 2]
 
-The default method beside k-means on the same features as they are and the paper's terms: trained on the training photos,
+The default method beside k-means on the same features as they are and the paper's terms: trained on training photos,
 scored on all labelled pixels of the test photos. What is finished is not done again.
 """
 

@@ -15,6 +15,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from meronym.backbones import FeatureCache, default_backbone
 from meronym.collections import Collection, open_collection
+from meronym.evaluation.boundaries import evaluate_boundaries
 from meronym.evaluation.keypoints import PROTOCOLS, evaluate_keypoints
 from meronym.evaluation.pixels import evaluate_pixels
 from meronym.evaluation.regression import BASELINES, evaluate_baseline, evaluate_regression
@@ -94,12 +95,12 @@ def evaluate(
         split: which photos of it.
         protocol: "box" for the paper's scores inside ground-truth boxes (FG-NMI, FG-ARI), "whole" for whole photos with
             the background counted (NMI, ARI), "regression" for the error of keypoints regressed on the parts' centres,
-            fitted on the training split.
+            fitted on the training split, "boundaries" for how well borders lie on those of part labels (F, 2 pixels).
         kind: of collection, where it cannot be told from its files.
         results: where the line is written.
     """
-    if protocol not in (*PROTOCOLS, "regression"):
-        raise ValueError(f"--protocol {protocol}: one of {', '.join(PROTOCOLS)}, regression")
+    if protocol not in (*PROTOCOLS, "regression", "boundaries"):
+        raise ValueError(f"--protocol {protocol}: one of {', '.join(PROTOCOLS)}, regression, boundaries")
     model = PartModel.load(run)
     before = Run.read(run)
     everything = open_collection(photos or before["photos"], kind or before["kind"], **_seeded(photos, before))
@@ -107,6 +108,8 @@ def evaluate(
     say(collection.summary())
     if protocol == "regression":
         found = evaluate_regression(model, everything.split("train"), collection)
+    elif protocol == "boundaries":
+        found = evaluate_boundaries(model, collection)
     else:
         score = evaluate_pixels if collection.part_names else evaluate_keypoints
         found = score(model, collection, protocol)

@@ -18,10 +18,10 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from scipy import ndimage
 from torch import Tensor
-from torch.nn import functional as F
 
 from meronym.ahead import ahead
 from meronym.collections import Sample
+from meronym.edges import enlarging, follow_edges
 from meronym.files import replace_durably, similar, write_atomically
 from meronym.images import BadPhoto, Window, as_photo, crop_mask, crop_photo, list_photos, open_photo
 from meronym.parts import Parts
@@ -109,7 +109,7 @@ class PartModel:
                 group = self._located(group, pool)
                 views = list(pool.map(self.view, group))
                 found = self.segment(views)
-                painted.append(pool.map(self._parts, group, views, *zip(*found, strict=True)))
+                painted.append(pool.map(self.painted, group, views, *zip(*found, strict=True)))
                 if len(painted) > 1:
                     yield from painted.popleft()
             while painted:
@@ -148,14 +148,22 @@ class PartModel:
             group[i] = replace(group[i], box=found_box(objects, group[i].image.size))
         return group
 
-    def _parts(self, sample: Sample, view: "View", logits: Tensor, objects: Tensor | None) -> Parts:
-        size = sample.image.size
-        labels, confidence = paint(logits, view.window, size, self.segmenter.corners)
+    def painted(self, sample: Sample, view: "View", logits: Tensor, objects: Tensor | None) -> Parts:
+        """The parts of a sample at its own size, from what `segment` gave for its view."""
+        size, corners = sample.image.size, self.segmenter.corners
+        known = sample.mask is not None or objects is None
+        if self.segmenter.sharp:
+            shares = logits.softmax(0)
+            outside = torch.zeros_like(shares[:1]) if known else 1 - objects[None]  # type: ignore[index]
+            maps = torch.cat([outside, (1 - outside) * shares])
+            labels, confidence = follow_edges(maps, view.window, sample.image, view.photo, corners)
+        else:
+            labels, confidence = paint(logits, view.window, size, corners)
+            if not known:
+                inside, _ = paint(torch.stack([objects - 0.5, 0.5 - objects]), view.window, size)  # type: ignore[operator]
+                labels = labels * (inside == 1)
         if sample.mask is not None:
             labels = labels * sample.mask
-        elif objects is not None:
-            inside, _ = paint(torch.stack([objects - 0.5, 0.5 - objects]), view.window, size)
-            labels = labels * (inside == 1)
         return Parts(labels=labels, names=self.names, confidence=confidence, id=sample.id, image=sample.image)
 
     def save(self, folder: str | Path) -> Path:
@@ -295,18 +303,13 @@ def paint(
     labels, confidence = np.zeros((height, width), np.uint8), np.zeros((height, width), np.float32)
     if right <= left or bottom <= top:
         return labels, confidence
-    up_y = _enlarging(y1 - y0, logits.shape[1], corners)[top - y0 : bottom - y0]
-    wide = logits @ _enlarging(x1 - x0, logits.shape[2], corners)[left - x0 : right - x0].T
+    up_y = enlarging(y1 - y0, logits.shape[1], corners)[top - y0 : bottom - y0]
+    wide = logits @ enlarging(x1 - x0, logits.shape[2], corners)[left - x0 : right - x0].T
     for start in range(0, bottom - top, band):
         rows = slice(top + start, min(top + start + band, bottom))
         best, label = (up_y[start : start + band] @ wide).softmax(0).max(0)
         labels[rows, left:right], confidence[rows, left:right] = label.numpy() + 1, best.numpy()
     return labels, confidence
-
-
-def _enlarging(n_out: int, n_in: int, corners: bool) -> Float[Tensor, "n_out n_in"]:
-    """Linear interpolation along one axis as a matrix."""
-    return F.interpolate(torch.eye(n_in)[None], size=n_out, mode="linear", align_corners=corners)[0].T
 
 
 def _as_image(photo: Photo) -> tuple[Image.Image, str | None]:

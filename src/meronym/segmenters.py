@@ -30,6 +30,8 @@ class Segmenter(nn.Module, ABC):
     """Whether it looks at the window around an object, rather than at the whole photo."""
     finds: bool = False
     """Whether it can tell the object from the background."""
+    sharp: bool = False
+    """Whether labels follow the photo's edges between the cells of its coarse grid."""
 
     @abstractmethod
     def window(self, box: Window) -> Window:
@@ -115,6 +117,8 @@ class HeadSegmenter(Segmenter):
     The second makes the model independent of masks once it is trained.
     centre: which share of each photo's own mean over the object is taken off its features, 0 to 1.
     """
+
+    sharp = True
 
     def __init__(self, backbone: Backbone, parts: int, centre: float = 0.0, zoom: bool = True) -> None:
         super().__init__()

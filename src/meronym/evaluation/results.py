@@ -20,6 +20,8 @@ SCORES = {
     "ari": "ARI",
     "fg_miou": "mean IoU, matched",
     "miou": "mean IoU, matched",
+    "boundary_f": "boundary F",
+    "boundary_f_bilinear": "boundary F, bilinear",
     "kpr": "KPR, all",
     "kpr_001": "KPR 001",
     "kpr_002": "KPR 002",
