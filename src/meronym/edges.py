@@ -58,7 +58,7 @@ def follow_edges(
 def colour_model(maps: Float[Tensor, "C h w"], view: Image.Image, corners: bool = False) -> Float[Tensor, "C 4 H W"]:
     """The affine functions of red, green, blue (and 1) that give the maps, each averaged over all windows it is in."""
     size = FINE * maps.shape[1], FINE * maps.shape[2]
-    small = np.asarray(view.resize(size[::-1], Image.Resampling.BOX), dtype=np.float32) / 255
+    small = np.asarray(view.resize((size[1], size[0]), Image.Resampling.BOX), dtype=np.float32) / 255
     guide = torch.from_numpy(small).permute(2, 0, 1)
     logs = F.interpolate(maps.clamp(min=1e-4).log()[None], size, mode="bilinear", align_corners=corners)[0]
     target = (SHARPNESS * logs).softmax(0)

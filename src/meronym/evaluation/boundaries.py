@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Integer
 from scipy.ndimage import distance_transform_edt
 
 from meronym.collections import Collection
@@ -42,7 +42,7 @@ def evaluate_boundaries(model: PartModel, collection: Collection, within: float 
     return {name: 100 * float(np.nanmean(values)) for name, values in scores.items()}
 
 
-def boundary_f(found: Int[np.ndarray, "H W"], true: Int[np.ndarray, "H W"], within: float) -> float:
+def boundary_f(found: Integer[np.ndarray, "H W"], true: Integer[np.ndarray, "H W"], within: float) -> float:
     """F of precision and recall of border pixels, each right if one of the other map lies within so many pixels.
 
     NaN where the true map has no border.
@@ -57,7 +57,7 @@ def boundary_f(found: Int[np.ndarray, "H W"], true: Int[np.ndarray, "H W"], with
     return 0.0 if precision + recall == 0 else float(2 * precision * recall / (precision + recall))
 
 
-def borders(labels: Int[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
+def borders(labels: Integer[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
     """Pixels whose right or lower neighbour has another label."""
     edge = np.zeros(labels.shape, bool)
     edge[:-1] |= labels[:-1] != labels[1:]
