@@ -23,7 +23,7 @@ from meronym.methods import Contrastive, ContrastiveDeepLab, KMeans
 from pictures import disc, picture
 
 SMALL = ["--backbone", "efficientnet_lite0", "--no-report", "--parts", "3"]
-QUICK = [*SMALL, "--set", "size=128", "steps=3"]
+QUICK = [*SMALL, "--method", "contrastive", "--set", "size=128", "steps=3"]
 
 
 @pytest.fixture
@@ -101,13 +101,16 @@ def test_every_command_is_compared():
         ("train toy --prats 3", "Did you mean --parts?"),
         ("train toy --parts many", 'unable to convert "many" into int'),
         ("train", "PHOTOS requires an argument"),
-        ("train toy:4 --method kmens", "--method kmens: one of contrastive, .*; did you mean kmeans?"),
+        ("train toy:4 --method kmens", "--method kmens: one of consensus, contrastive, .*; did you mean kmeans?"),
         ("train toy:4 --backbone efficientnet_lite", "nearest: efficientnet_lite0; valid: dinov2_vits14,"),
         ("train toy:4 --backbone vgg19 --method contrastive_deeplab", "brings its own networks"),
-        ("train toy:4 --backbone efficientnet_lite0 --set stesp=3", "did you mean steps?"),
-        ("train toy:4 --backbone efficientnet_lite0 --set steps=few", "steps=few: int is needed"),
+        ("train toy:4 --method contrastive --backbone efficientnet_lite0 --set stesp=3", "did you mean steps?"),
+        ("train toy:4 --method contrastive --backbone efficientnet_lite0 --set steps=few", "steps=few: int is needed"),
         ("train toy:4 --backbone efficientnet_lite0 --set steps", "--set steps: write name=value"),
-        ("train toy:4 --backbone efficientnet_lite0 --set size=128 batch=0", "batch 0: at least 1"),
+        (
+            "train toy:4 --method contrastive --backbone efficientnet_lite0 --set size=128 batch=0",
+            "batch 0: at least 1",
+        ),
         ("train toy:4 --backbone efficientnet_lite0 --starts 0", "--starts 0: at least 1"),
         ("train toy:4 --backbone efficientnet_lite0 --parts 400", "--parts 400: between 2 and 64 parts"),
         ("train toy:4 --backbone efficientnet_lite0 --parts 0", "--parts 0: between 2 and 64 parts"),
@@ -178,7 +181,7 @@ def test_photos_as_users_have_them(meronym, hostile, tmp_path, method):
         shutil.copy(hostile / "good/plain.png", hostile / "good" / f"plain{i}.png")
     Image.new("RGB", (1, 1)).save(hostile / "bad/dot.png")
     good, bad = (len(list((hostile / kind).iterdir())) for kind in ("good", "bad"))
-    settings = QUICK if method == "contrastive" else [*SMALL, "--set", "size=128"]
+    settings = [*SMALL, "--set", "size=128", *(["steps=3"] if method == "contrastive" else [])]
     code, lines = meronym("train", hostile, "--method", method, "--run", "run", *settings)
     assert code == 0, lines
     opened = next(line for line in lines if line.startswith("found "))
@@ -207,7 +210,7 @@ def test_wrong_settings_do_not_hold_the_folder(meronym):
 
 @pytest.mark.parametrize("method", ["contrastive", "kmeans"])
 def test_the_best_of_several_starts_is_kept(meronym, method):
-    settings = QUICK if method == "contrastive" else [*SMALL, "--set", "size=128"]
+    settings = [*SMALL, "--set", "size=128", *(["steps=3"] if method == "contrastive" else [])]
     code, lines = meronym("train", "toy:4", "--starts", 2, "--method", method, "--run", "run", *settings)
     assert code == 0, lines
     losses = [float(line.split("total ")[1].split(",")[0]) for line in lines if "total " in line]

@@ -9,7 +9,7 @@ import pytest
 import meronym
 
 ROOT = Path(meronym.__file__).parent
-ROOMS = ["files", "progress", "ahead", "images", "annotations", "parts", "collections", "backbones", "masks"]
+ROOMS = ["files", "progress", "ahead", "images", "edges", "annotations", "parts", "collections", "backbones", "masks"]
 ROOMS += ["segmenters", "model", "features", "objectives", "training", "methods", "metrics", "evaluation", "edits"]
 ROOMS += ["prediction", "export", "report", "explorer", "commands", "cli"]
 FILES = sorted(ROOT.rglob("*.py"))

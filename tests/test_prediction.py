@@ -166,7 +166,7 @@ def test_a_real_run_from_the_command(photos, tmp_path, capsys):
         3,
         backbone="efficientnet_lite0",
         run=run,
-        settings={"size": 64, "steps": 2},
+        settings={"size": 64},
         report=False,
     )
     Edits(names={2: "head"}, groups=((1, 3),), wrong=frozenset(["4.png"])).save(run)
