@@ -78,7 +78,7 @@ class Landmarks(FrozenMethod):
                 torch.manual_seed(derive(seed, "landmarks"))
                 network = LandmarkNetwork(segmenter.head, method.numbers, method.deviation)
             if not run.checkpoint.exists():
-                centres, spread = cluster(sample_points(features, segmenter.centre, seed), parts, seed)
+                centres, spread = cluster(sample_points(features, segmenter.centre, seed)[0], parts, seed)
                 segmenter.head.start_from(centres, method.sharpness / spread)
             training = LandmarkTraining(method, network, turn_all(collection, segmenter, features), seed)
             training.samples = Samples(segmenter, collection, method.steps)
