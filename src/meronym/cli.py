@@ -21,7 +21,7 @@ def train(
     photos: str,
     /,
     *,
-    parts: int = 8,
+    parts: int | None = None,
     method: str = "consensus",
     backbone: str | None = None,
     run: Path | None = None,
@@ -40,9 +40,9 @@ def train(
     photos
         A folder of photos, a data set in its official layout, or "toy" for drawn creatures.
     parts
-        How many parts to find.
+        How many parts to find; by default the number on which two halves of the photos agree best.
     method
-        How: contrastive, contrastive_deeplab (the paper's own configuration), dff, kmeans,
+        How: consensus, contrastive, contrastive_deeplab (the paper's own configuration), dff, kmeans,
         landmarks, region_grouping or scops.
     backbone
         The pretrained network; DINOv2 ViT-S/14 where its weights can be had.

@@ -23,6 +23,8 @@ from meronym.evaluation.results import append
 from meronym.files import write_atomically
 from meronym.methods import METHODS, Method
 from meronym.methods.base import checked
+from meronym.methods.frozen import FrozenMethod
+from meronym.methods.how_many import how_many
 from meronym.model import PartModel, run_folder
 from meronym.progress import say
 from meronym.report import write_report
@@ -31,7 +33,7 @@ from meronym.training.run import Run
 
 def train(
     photos: str | Path,
-    parts: int = 8,
+    parts: int | None = None,
     *,
     method: str = "consensus",
     backbone: str | None = None,
@@ -49,7 +51,7 @@ def train(
 
     Args:
         photos: a folder of photos, a data set in its official layout, or "toy" for drawn creatures.
-        parts: how many parts to find.
+        parts: how many parts to find; by default the number on which two halves of the photos agree best.
         method: how; see `meronym info`.
         backbone: the pretrained network whose features are used; DINOv2 ViT-S/14 where its weights can be had.
         run: the run folder; by default below runs/, named after the other choices.
@@ -60,7 +62,13 @@ def train(
         report: draw report.html when done.
     """
     collection = _collection(photos, kind)
-    chosen = _method(method, backbone, settings).resolved(parts)
+    way = _method(method, backbone, settings)
+    stable: dict[int, float] = {}
+    if parts is None and run and (Path(run) / "settings.yaml").exists():
+        parts = int(Run.read(run)["parts"])
+    elif parts is None:
+        parts, stable = _how_many(way, collection, seed)
+    chosen = way.resolved(parts)
     name = run or Path("runs") / f"{collection.name}-{method}-{getattr(chosen, 'backbone', 'deeplab')}-k{parts}-s{seed}"
     record = {"photos": str(photos), "kind": kind, "parts": parts, "seed": seed, "starts": starts}
     folder = Run(name, record | _plain(chosen.settings()))
@@ -70,6 +78,7 @@ def train(
         say(f"{folder.folder} is finished" + (f": {page}" if page.exists() else ""))
     else:
         model = _best_of(chosen, collection, parts, folder, seed, starts)
+        model.about |= {"stability": {k: round(v, 4) for k, v in stable.items()}} if stable else {}
         model.save(folder.model)
         say(f"the model is in {folder.model}")
     if report and not page.exists() and not rank_zero_only.rank:
@@ -293,6 +302,17 @@ def _default_backbone() -> str:
     for warning in caught:
         say(str(warning.message))
     return name
+
+
+def _how_many(method: Method, collection: Collection, seed: int) -> tuple[int, dict[int, float]]:
+    """A number of parts where the user gives none, said with its reasons."""
+    if not isinstance(method, FrozenMethod):
+        raise ValueError(f"--parts is missing: {method.name} cannot tell how many parts there are")
+    parts, stable = how_many(method, collection, seed)
+    for k, value in stable.items():
+        say(f"{k:>3} parts {'#' * round(40 * max(value, 0))} {value:.2f}" + "  <- taken" * (k == parts))
+    say(f"two halves of the photos agree best on {parts} parts; --parts N for another number")
+    return parts, stable
 
 
 def _best_of(method: Method, collection: Collection, parts: int, run: Run, seed: int, starts: int) -> PartModel:

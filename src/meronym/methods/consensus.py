@@ -97,31 +97,52 @@ def part_effect(points: Float[Tensor, "N D"], photos: Int[Tensor, " N"], parts: 
     return float(between / (weight * (z - mean).square().sum(2)).sum().clamp(min=1e-12))
 
 
-def agreed(points: Float[Tensor, "N D"], parts: int, seed: int) -> tuple[Float[Tensor, "K D"], float]:
+def agreed(
+    points: Float[Tensor, "N D"], parts: int, seed: int, rounds: int = ROUNDS
+) -> tuple[Float[Tensor, "K D"], float]:
     """Centres of the K groups of cells on which many clusterings agree, and the mean squared distance to them.
 
     Raises ValueError where there are fewer different points than parts.
     """
-    random = np.random.default_rng(derive(seed, "consensus"))
-    micro, _ = cluster(points, min(MICRO, len(points) // 8), seed, starts=1, rounds=12)
-    of_point = torch.cdist(points, micro).argmin(1)
-    size = torch.bincount(of_point, minlength=len(micro)).numpy().astype(float)
-    apart = 1 - agreement(micro.numpy(), size, parts, random)
-    group = torch.from_numpy(cut_tree(average(squareform(apart, checks=False)), parts)[:, 0])[of_point]
-    centres = torch.stack([points[group == k].mean(0) for k in range(parts)])
-    return centres, max(float((points - centres[group]).square().sum(1).mean()), 1e-6)
+    return Vote(points, seed, MICRO).groups(parts, rounds)
+
+
+class Vote:
+    """Points in `most` small clusters, and the groups of these on which many clusterings agree."""
+
+    def __init__(self, points: Float[Tensor, "N D"], seed: int, most: int) -> None:
+        self.points, self.seed = points, seed
+        micro, _ = cluster(points, max(2, min(most, len(points) // 8)), seed, starts=1, rounds=12)
+        self.of_point = torch.cdist(points, micro).argmin(1)
+        self.size = torch.bincount(self.of_point, minlength=len(micro)).numpy().astype(float)
+        self.micro = micro.numpy()
+
+    def groups(self, parts: int, rounds: int) -> tuple[Float[Tensor, "K D"], float]:
+        """Their centres, and the mean squared distance of a point to its own."""
+        if parts > len(self.micro):
+            raise ValueError(f"--parts {parts}: the photos show too little for so many; choose fewer parts")
+        random = np.random.default_rng(derive(self.seed, "consensus"))
+        apart = 1 - agreement(self.micro, self.size, parts, random, rounds)
+        tree = average(squareform(apart, checks=False))
+        group = torch.from_numpy(cut_tree(tree, parts)[:, 0])[self.of_point]
+        centres = torch.stack([self.points[group == k].mean(0) for k in range(parts)])
+        return centres, max(float((self.points - centres[group]).square().sum(1).mean()), 1e-6)
 
 
 def agreement(
-    micro: Float[np.ndarray, "M D"], size: Float[np.ndarray, " M"], parts: int, random: np.random.Generator
+    micro: Float[np.ndarray, "M D"],
+    size: Float[np.ndarray, " M"],
+    parts: int,
+    random: np.random.Generator,
+    rounds: int = ROUNDS,
 ) -> Float[np.ndarray, "M M"]:
-    """The share of ROUNDS clusterings into K to 3K groups that keep two of the small clusters together."""
+    """The share of so many clusterings into K to 3K groups that keep two of the small clusters together."""
     together = np.zeros((len(micro), len(micro)))
     with threadpool_limits(1):
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             groups = min(int(random.integers(parts, 3 * parts + 1)), len(micro))
             weights = size * random.random(len(size))
             once = Lloyd(groups, n_init=1, max_iter=10, random_state=int(random.integers(2**31)))  # type: ignore[arg-type]
             label = np.asarray(once.fit(micro, sample_weight=weights).labels_)
             together += label[:, None] == label
-    return together / ROUNDS
+    return together / rounds

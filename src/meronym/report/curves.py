@@ -48,7 +48,7 @@ def _number(text: object) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def chart(name: str, curve: Curve) -> str:
+def chart(name: str, curve: Curve, along: str = "step") -> str:
     """One curve as an <svg>: what was logged, thin, and its running mean, bold; both axes labelled."""
     steps, values = (_thinned(v) for v in curve)
     mean = _running_mean(values)
@@ -78,9 +78,9 @@ def chart(name: str, curve: Curve) -> str:
     below = f'x="{(LEFT + WIDTH - RIGHT) / 2:g}" y="{HEIGHT - 5}"'
     beside = f'transform="translate(11 {TOP + (HEIGHT - TOP - BOTTOM) / 2:g}) rotate(-90)"'
     return (
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title} over the steps of '
-        f'training: from {values[0]:.4g} to {values[-1]:.4g}">{"".join(grid)}'
-        f'<text class="axis" {below} text-anchor="middle">step</text>'
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title} by {along}: '
+        f'from {values[0]:.4g} to {values[-1]:.4g}">{"".join(grid)}'
+        f'<text class="axis" {below} text-anchor="middle">{along}</text>'
         f'<text class="axis" {beside} text-anchor="middle">{title}</text>'
         f'<polyline class="raw" points="{place(steps, values)}"/>'
         f'<polyline class="mean" points="{place(steps, mean)}"/></svg>'

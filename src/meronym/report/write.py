@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from meronym.collections import Collection
@@ -76,7 +77,7 @@ def write_report(
         colours=palette(model.parts),
         surveyed=len(found),
         thing="object" if found.on_objects else "photo",
-        charts=[chart(name, curve) for name, curve in read_curves(folder / "metrics.csv").items()],
+        charts=_charts(folder, model),
         version=_version(),
     )
     path = folder / "report.html"
@@ -122,6 +123,15 @@ def _gallery(found: Survey, model: PartModel, photos: int, pictures: _Pictures) 
         shown.append(parts)
     sheet = pictures.save(overlay_sheet(shown, min(6, count), width=1500), "overlays.jpg") if shown else None
     return tiles, sheet
+
+
+def _charts(folder: Path, model: PartModel) -> list[str]:
+    """The loss, and how stable each number of parts was, if that was looked at."""
+    charts = [chart(name, curve) for name, curve in read_curves(folder / "metrics.csv").items()]
+    if stable := model.about.get("stability"):
+        curve = np.array([int(k) for k in stable], float), np.array(list(stable.values()), float)
+        charts.append(chart("agreement of two halves of the photos", curve, along="number of parts"))
+    return charts
 
 
 def _row(found: Survey, model: PartModel, part: int, pictures: _Pictures) -> PartRow:

@@ -1,0 +1,64 @@
+"""How many parts? The number on which two halves of the photos agree best.
+
+Groups of cells (see `consensus`) are found in either half, every cell is given a part by both, and the adjusted Rand
+index of the two labellings is the stability of K (stability selection of clusterings: Ben-Hur, Elisseeff & Guyon, 2002,
+Pacific Symposium on Biocomputing 7). Proposed is the largest K that is within NEARLY of the most stable one, from LEAST
+up: two and three parts are coarse, and their stability is a matter of luck.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from meronym.collections import Collection
+from meronym.methods.consensus import Consensus, Vote, part_effect
+from meronym.methods.frozen import FrozenMethod
+from meronym.methods.kmeans import sample_points
+from meronym.metrics import ari
+from meronym.progress import progress
+from meronym.training.sampling import generator
+
+COUNTS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
+LEAST = 4
+NEARLY = 0.02
+SPLITS = 3
+ROUNDS = 60
+MICRO = 128
+MOST_POINTS = 12_000
+
+
+def how_many(method: FrozenMethod, collection: Collection, seed: int = 0) -> tuple[int, dict[int, float]]:
+    """A number of parts for these photos, and the stability of each number that was tried, at most 1.
+
+    Raises ValueError for fewer than 8 photos.
+    """
+    if len(collection) < 8:
+        raise ValueError(f"{len(collection)} photos are too few to see how many parts there are: give --parts")
+    segmenter, features = method.resolved(LEAST).prepare(collection, LEAST)
+    points, photos = sample_points(features, segmenter.centre, seed, MOST_POINTS)
+    if isinstance(method, Consensus) and part_effect(points, photos) < method.individual:
+        points, photos = sample_points(features, 0.5, seed, MOST_POINTS)  # as its contrast sees them
+    curve = stability(points, photos, seed)
+    return most_stable(curve), curve
+
+
+def most_stable(curve: dict[int, float]) -> int:
+    """The largest number from LEAST up whose stability is within NEARLY of the best of them."""
+    best = max(value for parts, value in curve.items() if parts >= LEAST)
+    return max(parts for parts, value in curve.items() if parts >= LEAST and value >= best - NEARLY)
+
+
+def stability(points: Float[Tensor, "N D"], photos: Int[Tensor, " N"], seed: int) -> dict[int, float]:
+    """For each K of COUNTS: the adjusted Rand index of the parts of two halves of the photos, mean over SPLITS."""
+    sums: dict[int, float] = dict.fromkeys(COUNTS, 0.0)
+    with progress("how many parts", SPLITS * len(COUNTS), "numbers") as advance:
+        for split in range(SPLITS):
+            order = torch.randperm(int(photos.max()) + 1, generator=generator(seed, "halves", split))
+            first = (order < len(order) / 2)[photos]
+            votes = [Vote(points[half], seed, MICRO) for half in (first, ~first)]
+            for place, parts in enumerate(COUNTS):
+                advance(split * len(COUNTS) + place)
+                a, b = (torch.cdist(points, vote.groups(parts, ROUNDS)[0]).argmin(1) for vote in votes)
+                table = torch.bincount(a * parts + b, minlength=parts**2).view(parts, parts)
+                sums[parts] += ari(table) / SPLITS
+    return sums
