@@ -49,15 +49,19 @@ def most_stable(curve: dict[int, float]) -> int:
 
 
 def stability(points: Float[Tensor, "N D"], photos: Int[Tensor, " N"], seed: int) -> dict[int, float]:
-    """For each K of COUNTS: the adjusted Rand index of the parts of two halves of the photos, mean over SPLITS."""
-    sums: dict[int, float] = dict.fromkeys(COUNTS, 0.0)
-    with progress("how many parts", SPLITS * len(COUNTS), "numbers") as advance:
+    """For each K of COUNTS: the adjusted Rand index of the parts of two halves of the photos, mean over SPLITS.
+
+    Numbers above LEAST for which either half has fewer than 32 points a part are left out.
+    """
+    counts = [parts for parts in COUNTS if parts <= max(LEAST, len(points) // 64)]
+    sums: dict[int, float] = dict.fromkeys(counts, 0.0)
+    with progress("how many parts", SPLITS * len(counts), "numbers") as advance:
         for split in range(SPLITS):
             order = torch.randperm(int(photos.max()) + 1, generator=generator(seed, "halves", split))
             first = (order < len(order) / 2)[photos]
             votes = [Vote(points[half], seed, MICRO) for half in (first, ~first)]
-            for place, parts in enumerate(COUNTS):
-                advance(split * len(COUNTS) + place)
+            for place, parts in enumerate(counts):
+                advance(split * len(counts) + place)
                 a, b = (torch.cdist(points, vote.groups(parts, ROUNDS)[0]).argmin(1) for vote in votes)
                 table = torch.bincount(a * parts + b, minlength=parts**2).view(parts, parts)
                 sums[parts] += ari(table) / SPLITS
