@@ -65,10 +65,8 @@ class Consensus(FrozenMethod):
             about["eta_squared"] = round(part_effect(points, photos), 4)
             if about["eta_squared"] < method.individual:
                 say(f"individuals differ more than parts do (eta squared {about['eta_squared']:.2f}): using contrast")
-                other = Contrastive(backbone=method.backbone, layers=method.layers, size=method.size)
-                model = other.fit(collection, parts, run, seed)
-                about |= {key: value for key, value in model.about.items() if key not in about}
-                segmenter = model.segmenter
+                other = Contrastive(backbone=method.backbone, layers=method.layers, size=method.size).resolved(parts)
+                about |= other.teach(segmenter, features, collection, run, seed)
             else:
                 centres, spread = agreed(points, parts, seed)
                 assert isinstance(segmenter.head, LinearHead)

@@ -9,7 +9,7 @@ transformers the weight of the contrast falls as K grows: at the weight that sui
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +30,7 @@ from meronym.objectives import (
     pool,
     view_partners,
 )
-from meronym.segmenters import LinearHead, remove_mean
+from meronym.segmenters import HeadSegmenter, LinearHead, remove_mean
 from meronym.training.loop import Batch, Gather, Training, make_fabric, optimise
 from meronym.training.run import Run
 from meronym.training.samples import Samples
@@ -76,16 +76,24 @@ class Contrastive(FrozenMethod):
         about = method.settings() | {"seed": seed}
         with measured(about):
             segmenter, features = method.prepare(collection, parts)
-            assert isinstance(segmenter.head, LinearHead)
-            if not run.checkpoint.exists():
-                points, _ = sample_points(features, segmenter.centre, seed)
-                centres, spread = cluster(points, parts, seed)
-                segmenter.head.start_from(centres, self.sharpness / spread)
-            turned = turn_all(collection, segmenter, features) if method.across == "views" else None
-            training = HeadTraining(method, segmenter.head, features, seed, turned)
-            training.samples = Samples(segmenter, collection, method.steps)
-            optimise(training, run, make_fabric(one=True))
-        return PartModel(segmenter, about=about | training.last | {"skipped": features.skipped})
+            about |= method.teach(segmenter, features, collection, run, seed)
+        return PartModel(segmenter, about=about)
+
+    def teach(
+        self, segmenter: HeadSegmenter, features: FeatureSet, collection: Collection, run: Run, seed: int
+    ) -> dict[str, Any]:
+        """Train a prepared segmenter's head with settings that are `resolved`. Returns the last losses and more."""
+        assert self.centre is not None and isinstance(segmenter.head, LinearHead)
+        segmenter.centre = self.centre
+        if not run.checkpoint.exists():
+            points, _ = sample_points(features, self.centre, seed)
+            centres, spread = cluster(points, segmenter.parts, seed)
+            segmenter.head.start_from(centres, self.sharpness / spread)
+        turned = turn_all(collection, segmenter, features) if self.across == "views" else None
+        training = HeadTraining(self, segmenter.head, features, seed, turned)
+        training.samples = Samples(segmenter, collection, self.steps)
+        optimise(training, run, make_fabric(one=True))
+        return training.last | {"skipped": features.skipped}
 
 
 class HeadTraining(Training):
