@@ -8,8 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
+import meronym
 from meronym import model as module
 from meronym.collections import Sample
+from meronym.edits import Edits
 from meronym.images import BadPhoto, list_photos
 from meronym.model import PartModel, found_box, object_box, paint
 from pictures import disc, picture
@@ -160,3 +162,16 @@ def test_a_folder_or_a_list_of_photos(model, hostile, capsys):
     assert "skipped " in said and all(path.name in said for path in (hostile / "bad").iterdir())
     pair = model.predict_all([hostile / "good/plain.png", picture(60, 20)])
     assert [parts.size for parts in pair] == [(48, 32), (60, 20)]
+
+
+def test_a_loaded_run_predicts_with_its_names_and_merged_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "build", lambda config, state: Stripes(config["parts"]))
+    PartModel(Stripes(3)).save(tmp_path / "model")
+    Edits(names={2: "head"}, groups=((2, 3),)).save(tmp_path)
+    model, photo = meronym.load(tmp_path), picture(60, 20)
+    parts = model.predict(photo)
+    assert parts.names == ("part 1", "head") and set(parts.labels[:, 20:].ravel()) == {2}
+    assert [one.names for one in model.predict_all([photo, photo])] == [parts.names] * 2
+    assert (
+        next(model.stream([Sample("x", photo)])).names == PartModel.load(tmp_path).predict(photo).names == model.names
+    )

@@ -11,6 +11,7 @@ from typing import Any
 _HOMES = {
     "train": "meronym.commands",
     "evaluate": "meronym.commands",
+    "load": "meronym.commands",
     "predict": "meronym.commands",
     "explore": "meronym.explorer",
     "open_collection": "meronym.collections",
@@ -23,8 +24,6 @@ __all__ = ["PartModel", "Parts", "evaluate", "explore", "load", "open_collection
 
 def __getattr__(name: str) -> Any:
     """Import on first use, so that `import meronym` is instant."""
-    if name == "load":
-        return importlib.import_module("meronym.model").PartModel.load
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'meronym' has no attribute {name!r}")

@@ -87,6 +87,19 @@ def train(
     return model
 
 
+def load(run: str | Path) -> PartModel:
+    """The model of a run, or of the hub ("hf:user/name"); it predicts with the names and merged parts given there.
+
+    `PartModel.load` is the same with the parts as they were found.
+    """
+    from meronym import edits
+
+    home = run_folder(run)
+    model = PartModel.load(home)
+    model.edit = edits.load(home).apply
+    return model
+
+
 def evaluate(
     run: str | Path,
     photos: str | Path | None = None,

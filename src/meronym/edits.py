@@ -1,10 +1,9 @@
 """What a person changed about the parts of a run: names, colours, merged parts, photos marked as wrong.
 
 The model itself stays as it was trained. Its edits lie beside it, in <run>/edits.json, and are applied to what
-it predicts:
+it predicts, here and in every export:
 
->>> edits = load("runs/birds")
->>> edits.apply(model.predict("robin.jpg")).names
+>>> meronym.load("runs/birds").predict("robin.jpg").names
 ('head', 'wing', 'tail')
 """
 

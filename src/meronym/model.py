@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -38,11 +38,13 @@ class PartModel:
     """K parts of one category.
 
     segmenter: the network. names: one a part, unique. about: settings and measurements of the training that made it.
+    edit: what `predict` and `predict_all` do last, such as the names and merged parts of a run; see `meronym.load`.
     """
 
     segmenter: Segmenter
     names: tuple[str, ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
+    edit: Callable[[Parts], Parts] | None = None
 
     def __post_init__(self) -> None:
         self.segmenter.eval().to(best_device())
@@ -76,7 +78,7 @@ class PartModel:
                 f"its mask is {mask.shape[1]}x{mask.shape[0]}, the photo {image.width}x{image.height}",
             )
         mask = None if mask is None else mask.astype(bool)
-        return next(self.stream([Sample(id=name or "", image=image, mask=mask, box=box)]))
+        return next(self._edited(self.stream([Sample(id=name or "", image=image, mask=mask, box=box)])))
 
     def predict_all(self, photos: str | Path | Iterable[Photo], batch: int = 8) -> Iterator[Parts]:
         """The parts of many photos, in order and in constant memory: a folder, or paths, images, arrays.
@@ -96,7 +98,10 @@ class PartModel:
                 except BadPhoto as error:
                     say(f"skipped {error}")
 
-        return self.stream(samples(), batch)
+        return self._edited(self.stream(samples(), batch))
+
+    def _edited(self, found: Iterator[Parts]) -> Iterator[Parts]:
+        return map(self.edit, found) if self.edit else found
 
     def stream(self, samples: Iterable[Sample], batch: int = 8) -> Iterator[Parts]:
         """The parts of many photos, in order, in constant memory.
