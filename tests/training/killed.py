@@ -12,7 +12,8 @@ from meronym.backbones import FeatureCache
 from meronym.training import loop
 from meronym.training.run import Run
 
-COMMAND = "meronym train toy:9 --parts 3 --method contrastive --backbone efficientnet_lite0 --set size=128 steps=12 batch=4 --run"
+COMMAND = "meronym train toy:9 --parts 3 --method contrastive --backbone efficientnet_lite0"
+COMMAND += " --set size=128 steps=12 batch=4 --run"
 
 
 def kill(*_: Any, **__: Any) -> None:

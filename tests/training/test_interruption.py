@@ -48,8 +48,12 @@ def stopped(command: list[str], run: Path, number: int) -> tuple[int, str]:
 
 
 def test_ctrl_c_on_the_command_line(tmp_path):
-    command = program("train", "toy:9", "--parts", 3, "--method", "contrastive", "--backbone", "efficientnet_lite0", "--run", tmp_path / "run")
-    code, said = stopped([*command, "--set", "size=128", "steps=1000000"], tmp_path / "run", signal.SIGINT)
+    command = program("train", "toy:9", "--parts", 3, "--method", "contrastive", "--run", tmp_path / "run")
+    code, said = stopped(
+        [*command, "--backbone", "efficientnet_lite0", "--set", "size=128", "steps=1000000"],
+        tmp_path / "run",
+        signal.SIGINT,
+    )
     assert code == 130 and "Traceback" not in said
     assert re.search(r"^meronym: stopped after step \d+ of 1000000; the same command goes on$", said, re.M)
     assert (tmp_path / "run/last.ckpt").exists()
