@@ -13,9 +13,8 @@ squared, the share of the variance of the photos' part descriptors (the mean fea
 photo) that the part explains. From `individual` downwards the individuals count for more.
 """
 
-import dataclasses
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -27,13 +26,12 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from meronym.collections import Collection
-from meronym.methods.base import check_parts, measured
+from meronym.features import FeatureSet
 from meronym.methods.contrastive import Contrastive
 from meronym.methods.frozen import FrozenMethod
 from meronym.methods.kmeans import cluster, sample_points
-from meronym.model import PartModel
 from meronym.progress import say
-from meronym.segmenters import LinearHead
+from meronym.segmenters import HeadSegmenter, LinearHead
 from meronym.training.run import Run
 from meronym.training.sampling import derive
 
@@ -50,29 +48,26 @@ class Consensus(FrozenMethod):
     """
 
     name: ClassVar[str] = "consensus"
+    usual_centre = 0.0
     individual: float = 0.45
 
-    def resolved(self, parts: int) -> Self:
-        return dataclasses.replace(self, centre=0.0) if self.centre is None else self
+    def teach(
+        self, segmenter: HeadSegmenter, features: FeatureSet, collection: Collection, run: Run, seed: int
+    ) -> dict[str, Any]:
+        points, photos = sample_points(features, segmenter.centre, seed, MOST_POINTS)
+        effect = round(part_effect(points, photos), 4)
+        found: dict[str, Any] = {"eta_squared": effect}
+        if effect < self.individual:
+            say(f"individuals differ more than parts do (eta squared {effect:.2f}): using contrast")
+            return found | self.contrast(segmenter.parts).teach(segmenter, features, collection, run, seed)
+        centres, spread = agreed(points, segmenter.parts, seed)
+        assert isinstance(segmenter.head, LinearHead)
+        segmenter.head.start_from(centres, sharpness=5 / spread)
+        return found | {"total": spread}
 
-    def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
-        check_parts(parts)
-        method = self.resolved(parts)
-        about = method.settings() | {"seed": seed}
-        with measured(about):
-            segmenter, features = method.prepare(collection, parts)
-            points, photos = sample_points(features, segmenter.centre, seed, MOST_POINTS)
-            about["eta_squared"] = round(part_effect(points, photos), 4)
-            if about["eta_squared"] < method.individual:
-                say(f"individuals differ more than parts do (eta squared {about['eta_squared']:.2f}): using contrast")
-                other = Contrastive(backbone=method.backbone, layers=method.layers, size=method.size).resolved(parts)
-                about |= other.teach(segmenter, features, collection, run, seed)
-            else:
-                centres, spread = agreed(points, parts, seed)
-                assert isinstance(segmenter.head, LinearHead)
-                segmenter.head.start_from(centres, sharpness=5 / spread)
-                about |= {"total": spread, "skipped": features.skipped}
-        return PartModel(segmenter, about=about)
+    def contrast(self, parts: int) -> Contrastive:
+        """What is trained where individuals differ more than parts do."""
+        return Contrastive(backbone=self.backbone, layers=self.layers, size=self.size).resolved(parts)
 
 
 def part_effect(points: Float[Tensor, "N D"], photos: Int[Tensor, " N"], parts: int = 8) -> float:
@@ -95,14 +90,12 @@ def part_effect(points: Float[Tensor, "N D"], photos: Int[Tensor, " N"], parts: 
     return float(between / (weight * (z - mean).square().sum(2)).sum().clamp(min=1e-12))
 
 
-def agreed(
-    points: Float[Tensor, "N D"], parts: int, seed: int, rounds: int = ROUNDS
-) -> tuple[Float[Tensor, "K D"], float]:
+def agreed(points: Float[Tensor, "N D"], parts: int, seed: int) -> tuple[Float[Tensor, "K D"], float]:
     """Centres of the K groups of cells on which many clusterings agree, and the mean squared distance to them.
 
     Raises ValueError where there are fewer different points than parts.
     """
-    return Vote(points, seed, MICRO).groups(parts, rounds)
+    return Vote(points, seed, MICRO).groups(parts, ROUNDS)
 
 
 class Vote:

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 from meronym.backbones import is_transformer
 from meronym.collections import Collection
 from meronym.features import FeatureSet
-from meronym.methods.base import check_parts, measured
+from meronym.methods.base import check_parts
 from meronym.methods.frozen import FrozenMethod
 from meronym.methods.kmeans import cluster, sample_points
-from meronym.model import PartModel
 from meronym.objectives import (
     Pooled,
     contrastive,
@@ -71,18 +70,9 @@ class Contrastive(FrozenMethod):
         contrast = (8 / parts) ** 3.3 if is_transformer(self.backbone) else min(0.5, 0.5 * (parts / 8) ** 2.3)
         return replace(super().resolved(parts), lambda_c=round(contrast, 4))
 
-    def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
-        method = self.resolved(parts)
-        about = method.settings() | {"seed": seed}
-        with measured(about):
-            segmenter, features = method.prepare(collection, parts)
-            about |= method.teach(segmenter, features, collection, run, seed)
-        return PartModel(segmenter, about=about)
-
     def teach(
         self, segmenter: HeadSegmenter, features: FeatureSet, collection: Collection, run: Run, seed: int
     ) -> dict[str, Any]:
-        """Train a prepared segmenter's head with settings that are `resolved`. Returns the last losses and more."""
         assert self.centre is not None and isinstance(segmenter.head, LinearHead)
         segmenter.centre = self.centre
         if not run.checkpoint.exists():
@@ -93,7 +83,7 @@ class Contrastive(FrozenMethod):
         training = HeadTraining(self, segmenter.head, features, seed, turned)
         training.samples = Samples(segmenter, collection, self.steps)
         optimise(training, run, make_fabric(one=True))
-        return training.last | {"skipped": features.skipped}
+        return training.last
 
 
 class HeadTraining(Training):
@@ -109,8 +99,7 @@ class HeadTraining(Training):
         self.parts = len(head.weight)
 
     def batch(self, step: int, rank: int, world: int) -> Batch:
-        photos = photos_of_step(self.seed, step, self.method.batch, len(self.features))
-        photos = photos[: len(photos) // world * world]
+        photos = photos_of_step(self.seed, step, self.method.batch, len(self.features), world)
         mine = share(photos, rank, world)
         if self.turned:
             return self.turned.batch(mine)

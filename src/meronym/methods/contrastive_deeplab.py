@@ -133,8 +133,7 @@ class DeepLabTraining(Training):
         return (1 - min(step / self.method.schedule_steps, 1)) ** 0.9
 
     def batch(self, step: int, rank: int, world: int) -> Batch:
-        photos = photos_of_step(self.seed, step, self.method.batch, len(self.collection))
-        photos = photos[: len(photos) // world * world]
+        photos = photos_of_step(self.seed, step, self.method.batch, len(self.collection), world)
         skipped: list[tuple[str, str]] = []
         mine = [self._example(i, (self.seed, step, i), skipped) for i in share(photos, rank, world)]
         partners = draw_partners(len(photos), self.parts, generator(self.seed, "partners", step))

@@ -12,8 +12,8 @@ is taken off first, as published, also on transformers: on DINOv2 ViT-S/14, CUB-
 FG-NMI 40.3, 34.2 and 35.7 (seed 0).
 """
 
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -22,11 +22,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from meronym.collections import Collection
-from meronym.methods.base import measured
+from meronym.features import FeatureSet
 from meronym.methods.frozen import FrozenMethod
 from meronym.methods.kmeans import sample_points
-from meronym.model import PartModel
-from meronym.segmenters import FactorHead
+from meronym.segmenters import FactorHead, HeadSegmenter
 from meronym.training.run import Run
 
 MOST_EXACT = 2**14
@@ -40,21 +39,17 @@ class DFF(FrozenMethod):
     """
 
     name: ClassVar[str] = "dff"
+    usual_centre = 0.0
     iterations: int = 200
 
-    def resolved(self, parts: int) -> Self:
-        return replace(self, centre=0.0) if self.centre is None else self
-
-    def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
-        method = self.resolved(parts)
-        about = method.settings() | {"seed": seed}
-        with measured(about):
-            segmenter, features = method.prepare(collection, parts)
-            points = sample_points(features, segmenter.centre, seed)[0].relu()
-            factors, error = factorise(points, parts, method.iterations, seed)
-            segmenter.head = FactorHead(points.shape[1], parts)
-            segmenter.head.factors.copy_(factors)
-        return PartModel(segmenter, about=about | {"total": error, "skipped": features.skipped})
+    def teach(
+        self, segmenter: HeadSegmenter, features: FeatureSet, collection: Collection, run: Run, seed: int
+    ) -> dict[str, Any]:
+        points = sample_points(features, segmenter.centre, seed)[0].relu()
+        factors, error = factorise(points, segmenter.parts, self.iterations, seed)
+        segmenter.head = FactorHead(points.shape[1], segmenter.parts)
+        segmenter.head.factors.copy_(factors)
+        return {"total": error}
 
 
 def factorise(

@@ -1,8 +1,9 @@
 """What all methods on a frozen backbone share: the segmenter, the collection's features, and where the objects are."""
 
 import dataclasses
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -11,19 +12,23 @@ from meronym.backbones import FeatureCache, is_transformer, load_backbone
 from meronym.collections import Collection
 from meronym.features import FeatureSet, extract
 from meronym.masks import object_classifier, split_foreground
-from meronym.methods.base import Method, check_parts
-from meronym.model import best_device
+from meronym.methods.base import Method, check_parts, measured
+from meronym.model import PartModel, best_device
 from meronym.progress import say
 from meronym.segmenters import HeadSegmenter
+from meronym.training.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrozenMethod(Method):
     """backbone: a name, see `meronym info`. layers, size: None for the backbone's own.
 
-    centre: which share of each photo's own mean over its object is taken off its features, 0 to 1; None: half of it
-    on transformers, whose cells all carry something of the whole photo, and nothing on convolutional networks.
+    centre: which share of each photo's own mean over its object is taken off its features, 0 to 1; None:
+    `usual_centre`, or, where a method has none, half of it on transformers, whose cells all carry something of the
+    whole photo, and nothing on convolutional networks.
     """
+
+    usual_centre: ClassVar[float | None] = None
 
     backbone: str
     layers: tuple[str, ...] | None = None
@@ -33,7 +38,27 @@ class FrozenMethod(Method):
     def resolved(self, parts: int) -> Self:
         if self.centre is not None:
             return self
-        return dataclasses.replace(self, centre=0.5 if is_transformer(self.backbone) else 0.0)
+        usual = self.usual_centre
+        if usual is None:
+            usual = 0.5 if is_transformer(self.backbone) else 0.0
+        return dataclasses.replace(self, centre=usual)
+
+    def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
+        method = self.resolved(parts)
+        about = method.settings() | {"seed": seed}
+        with measured(about):
+            segmenter, features = method.prepare(collection, parts)
+            found = method.teach(segmenter, features, collection, run, seed)
+        return PartModel(segmenter, about=about | found | {"skipped": features.skipped})
+
+    @abstractmethod
+    def teach(
+        self, segmenter: HeadSegmenter, features: FeatureSet, collection: Collection, run: Run, seed: int
+    ) -> dict[str, Any]:
+        """Give a prepared segmenter a head that knows the parts. The settings are `resolved`.
+
+        Returns what the run should remember of it, with "total", the loss that starts are compared by.
+        """
 
     def prepare(self, collection: Collection, parts: int) -> tuple[HeadSegmenter, FeatureSet]:
         """A segmenter that knows the objects, with an untrained head, and the features to train it on.

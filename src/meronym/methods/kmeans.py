@@ -5,7 +5,7 @@ sample, so memory does not grow with the collection.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,10 +16,8 @@ from torch import Tensor
 
 from meronym.collections import Collection
 from meronym.features import FeatureSet
-from meronym.methods.base import measured
 from meronym.methods.frozen import FrozenMethod
-from meronym.model import PartModel
-from meronym.segmenters import LinearHead, remove_mean
+from meronym.segmenters import HeadSegmenter, LinearHead, remove_mean
 from meronym.training.run import Run
 from meronym.training.sampling import generator
 
@@ -32,16 +30,14 @@ class KMeans(FrozenMethod):
 
     name: ClassVar[str] = "kmeans"
 
-    def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
-        method = self.resolved(parts)
-        about = method.settings() | {"seed": seed}
-        with measured(about):
-            segmenter, features = method.prepare(collection, parts)
-            points, _ = sample_points(features, segmenter.centre, seed)
-            centres, spread = cluster(points, parts, seed)
-            assert isinstance(segmenter.head, LinearHead)
-            segmenter.head.start_from(centres, sharpness=5 / spread)
-        return PartModel(segmenter, about=about | {"total": spread, "skipped": features.skipped})
+    def teach(
+        self, segmenter: HeadSegmenter, features: FeatureSet, collection: Collection, run: Run, seed: int
+    ) -> dict[str, Any]:
+        points, _ = sample_points(features, segmenter.centre, seed)
+        centres, spread = cluster(points, segmenter.parts, seed)
+        assert isinstance(segmenter.head, LinearHead)
+        segmenter.head.start_from(centres, sharpness=5 / spread)
+        return {"total": spread}
 
 
 def sample_points(

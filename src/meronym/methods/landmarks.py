@@ -15,17 +15,16 @@ FG-ARI 22.8, keypoint error 8.7 (its k-means start: 56.9, 24.2 and 9.2).
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from meronym.collections import Collection
-from meronym.methods.base import measured
+from meronym.features import FeatureSet
 from meronym.methods.frozen import FrozenMethod
 from meronym.methods.kmeans import cluster, sample_points
-from meronym.model import PartModel
 from meronym.objectives import pool
 from meronym.objectives.landmarks import (
     concentration,
@@ -35,7 +34,7 @@ from meronym.objectives.landmarks import (
     reconstruction,
     separation,
 )
-from meronym.segmenters import LinearHead, remove_mean
+from meronym.segmenters import HeadSegmenter, LinearHead, remove_mean
 from meronym.training.loop import Batch, Gather, Training, make_fabric, optimise
 from meronym.training.run import Run
 from meronym.training.samples import Samples
@@ -68,22 +67,21 @@ class Landmarks(FrozenMethod):
     batch: int = 8
     learning_rate: float = 1e-2
 
-    def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
-        method = self.resolved(parts)
-        about = method.settings() | {"seed": seed}
-        with measured(about):
-            segmenter, features = method.prepare(collection, parts)
-            assert isinstance(segmenter.head, LinearHead)
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(derive(seed, "landmarks"))
-                network = LandmarkNetwork(segmenter.head, method.numbers, method.deviation)
-            if not run.checkpoint.exists():
-                centres, spread = cluster(sample_points(features, segmenter.centre, seed)[0], parts, seed)
-                segmenter.head.start_from(centres, method.sharpness / spread)
-            training = LandmarkTraining(method, network, turn_all(collection, segmenter, features), seed)
-            training.samples = Samples(segmenter, collection, method.steps)
-            optimise(training, run, make_fabric(one=True))
-        return PartModel(segmenter, about=about | training.last | {"skipped": features.skipped})
+    def teach(
+        self, segmenter: HeadSegmenter, features: FeatureSet, collection: Collection, run: Run, seed: int
+    ) -> dict[str, Any]:
+        assert isinstance(segmenter.head, LinearHead)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "landmarks"))
+            network = LandmarkNetwork(segmenter.head, self.numbers, self.deviation)
+        if not run.checkpoint.exists():
+            points, _ = sample_points(features, segmenter.centre, seed)
+            centres, spread = cluster(points, segmenter.parts, seed)
+            segmenter.head.start_from(centres, self.sharpness / spread)
+        training = LandmarkTraining(self, network, turn_all(collection, segmenter, features), seed)
+        training.samples = Samples(segmenter, collection, self.steps)
+        optimise(training, run, make_fabric(one=True))
+        return training.last
 
 
 class LandmarkNetwork(nn.Module):
@@ -116,9 +114,9 @@ class LandmarkTraining(Training):
         self.optimizer = torch.optim.Adam(network.parameters(), lr=method.learning_rate)
 
     def batch(self, step: int, rank: int, world: int) -> Batch:
-        photos = photos_of_step(self.seed, step, self.method.batch, len(self.photos.plain))
+        photos = photos_of_step(self.seed, step, self.method.batch, len(self.photos.plain), world)
         rising = 10 ** (3 * step // self.steps)
-        return self.photos.batch(share(photos[: len(photos) // world * world], rank, world)) | {"rising": rising}
+        return self.photos.batch(share(photos, rank, world)) | {"rising": rising}
 
     def loss(self, network: nn.Module, batch: Batch, gather: Gather) -> tuple[Tensor, dict[str, Tensor]]:
         method, foreground, theta = self.method, batch["foreground"], batch["theta"]

@@ -10,8 +10,8 @@ the authors, who know no masks, give the background parts too. Where there are n
 of its own. Measured on DINOv2 ViT-S/14, CUB-50 with its species, K = 4, seed 0: FG-NMI 50.1, FG-ARI 24.0.
 """
 
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -20,12 +20,10 @@ from torch.nn import functional as F
 
 from meronym.collections import Collection
 from meronym.features import FeatureSet
-from meronym.methods.base import measured
 from meronym.methods.frozen import FrozenMethod
-from meronym.model import PartModel
 from meronym.objectives.region_grouping import grouping, occurrence, occurrence_distance, region_features
 from meronym.progress import say
-from meronym.segmenters import LinearHead, remove_mean
+from meronym.segmenters import HeadSegmenter, LinearHead, remove_mean
 from meronym.training.loop import Batch, Gather, Training, make_fabric, optimise
 from meronym.training.run import Run
 from meronym.training.sampling import derive, photos_of_step, share
@@ -40,6 +38,7 @@ class RegionGrouping(FrozenMethod):
     """
 
     name: ClassVar[str] = "region_grouping"
+    usual_centre = 0.0
     lambda_o: float = 0.5
     alpha: float = 1.0
     beta: float = 1e-3
@@ -48,25 +47,20 @@ class RegionGrouping(FrozenMethod):
     batch: int = 16
     learning_rate: float = 1e-2
 
-    def resolved(self, parts: int) -> Self:
-        return replace(self, centre=0.0) if self.centre is None else self
-
-    def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
-        method = self.resolved(parts)
-        about = method.settings() | {"seed": seed}
-        with measured(about):
-            segmenter, features = method.prepare(collection, parts)
-            labels = image_labels(collection, features)
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(derive(seed, "regions"))
-                network = RegionNetwork(features.batch([0])[0].shape[1], parts, int(labels.max()) + 1, method.hidden)
-            training = RegionTraining(method, network, features, labels, seed)
-            optimise(training, run, make_fabric(one=True))
-            assert isinstance(segmenter.head, LinearHead)
-            with torch.no_grad():
-                for own, found in zip(segmenter.head.parameters(), network.dictionary(), strict=True):
-                    own.copy_(found)
-        return PartModel(segmenter, about=about | training.last | {"skipped": features.skipped})
+    def teach(
+        self, segmenter: HeadSegmenter, features: FeatureSet, collection: Collection, run: Run, seed: int
+    ) -> dict[str, Any]:
+        labels = image_labels(collection, features)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "regions"))
+            network = RegionNetwork(segmenter.backbone.dim, segmenter.parts, int(labels.max()) + 1, self.hidden)
+        training = RegionTraining(self, network, features, labels, seed)
+        optimise(training, run, make_fabric(one=True))
+        assert isinstance(segmenter.head, LinearHead)
+        with torch.no_grad():
+            for own, found in zip(segmenter.head.parameters(), network.dictionary(), strict=True):
+                own.copy_(found)
+        return training.last
 
 
 def image_labels(collection: Collection, features: FeatureSet) -> Tensor:
@@ -114,8 +108,8 @@ class RegionTraining(Training):
         self.optimizer = torch.optim.Adam(network.parameters(), lr=method.learning_rate)
 
     def batch(self, step: int, rank: int, world: int) -> Batch:
-        photos = photos_of_step(self.seed, step, self.method.batch, len(self.features))
-        mine = share(photos[: len(photos) // world * world], rank, world)
+        photos = photos_of_step(self.seed, step, self.method.batch, len(self.features), world)
+        mine = share(photos, rank, world)
         features, foreground = self.features.batch(mine)
         return {"features": features, "foreground": foreground, "labels": self.labels[mine]}
 

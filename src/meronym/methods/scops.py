@@ -13,16 +13,15 @@ object, with its mask, as in the authors' model of birds. Measured on DINOv2 ViT
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from meronym.collections import Collection
-from meronym.methods.base import measured
+from meronym.features import FeatureSet
 from meronym.methods.frozen import FrozenMethod
-from meronym.model import PartModel
 from meronym.objectives import equivariance
 from meronym.objectives.scops import (
     centre_equivariance,
@@ -30,7 +29,7 @@ from meronym.objectives.scops import (
     orthonormality,
     semantic_consistency,
 )
-from meronym.segmenters import LinearHead, remove_mean
+from meronym.segmenters import HeadSegmenter, LinearHead, remove_mean
 from meronym.training.loop import Batch, Gather, Training, make_fabric, optimise
 from meronym.training.run import Run
 from meronym.training.samples import Samples
@@ -59,17 +58,15 @@ class Scops(FrozenMethod):
     batch: int = 6
     learning_rate: float = 2e-2
 
-    def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
-        method = self.resolved(parts)
-        about = method.settings() | {"seed": seed}
-        with measured(about):
-            segmenter, features = method.prepare(collection, parts)
-            assert isinstance(segmenter.head, LinearHead)
-            network = ScopsNetwork(segmenter.head, seed)
-            training = ScopsTraining(method, network, turn_all(collection, segmenter, features), seed)
-            training.samples = Samples(segmenter, collection, method.steps)
-            optimise(training, run, make_fabric(one=True))
-        return PartModel(segmenter, about=about | training.last | {"skipped": features.skipped})
+    def teach(
+        self, segmenter: HeadSegmenter, features: FeatureSet, collection: Collection, run: Run, seed: int
+    ) -> dict[str, Any]:
+        assert isinstance(segmenter.head, LinearHead)
+        network = ScopsNetwork(segmenter.head, seed)
+        training = ScopsTraining(self, network, turn_all(collection, segmenter, features), seed)
+        training.samples = Samples(segmenter, collection, self.steps)
+        optimise(training, run, make_fabric(one=True))
+        return training.last
 
 
 class ScopsNetwork(nn.Module):
@@ -97,8 +94,8 @@ class ScopsTraining(Training):
         self.optimizer = torch.optim.Adam(network.parameters(), lr=method.learning_rate)
 
     def batch(self, step: int, rank: int, world: int) -> Batch:
-        photos = photos_of_step(self.seed, step, self.method.batch, len(self.photos.plain))
-        return self.photos.batch(share(photos[: len(photos) // world * world], rank, world))
+        photos = photos_of_step(self.seed, step, self.method.batch, len(self.photos.plain), world)
+        return self.photos.batch(share(photos, rank, world))
 
     def loss(self, network: nn.Module, batch: Batch, gather: Gather) -> tuple[Tensor, dict[str, Tensor]]:
         method, foreground, theta = self.method, batch["foreground"], batch["theta"]

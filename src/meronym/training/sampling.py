@@ -15,15 +15,18 @@ def generator(*address: int | str) -> torch.Generator:
     return torch.Generator().manual_seed(derive(*address))
 
 
-def photos_of_step(seed: int, step: int, batch: int, total: int) -> list[int]:
-    """Which photos step s sees: each epoch is a permutation of all, cut into whole batches."""
+def photos_of_step(seed: int, step: int, batch: int, total: int, world: int = 1) -> list[int]:
+    """Which photos step s sees: each epoch is a permutation of all, cut into whole batches.
+
+    Of each batch, as many as `world` processes can share equally.
+    """
     if batch < 1:
         raise ValueError(f"batch {batch}: at least 1")
     batch = min(batch, total)
     steps = total // batch
     epoch, place = divmod(step, steps)
     order = torch.randperm(total, generator=generator(seed, "photos", epoch))
-    return order[place * batch : (place + 1) * batch].tolist()
+    return order[place * batch : place * batch + batch // world * world].tolist()
 
 
 def share(items: list[int], rank: int, world: int) -> list[int]:
