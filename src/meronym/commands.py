@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from meronym.backbones import FeatureCache, default_backbone
-from meronym.collections import Collection, open_collection
+from meronym.collections import Collection, open_again
 from meronym.evaluation.boundaries import evaluate_boundaries
 from meronym.evaluation.keypoints import PROTOCOLS, evaluate_keypoints
 from meronym.evaluation.pixels import evaluate_pixels
@@ -125,7 +125,7 @@ def evaluate(
         raise ValueError(f"--protocol {protocol}: one of {', '.join(PROTOCOLS)}, regression, boundaries")
     model = PartModel.load(run)
     before = Run.read(run)
-    everything = open_collection(photos or before["photos"], kind or before["kind"], **_seeded(photos, before))
+    everything = open_again(photos or before["photos"], kind or before["kind"])
     collection = everything.split(split)
     say(collection.summary())
     if protocol == "regression":
@@ -166,7 +166,7 @@ def baselines(
         kind: of collection, where it cannot be told from its files.
         results: where the lines are written.
     """
-    everything = open_collection(photos, kind, **({"seed": 0} if str(photos).split(":")[0] == "toy" else {}))
+    everything = open_again(photos, kind)
     say(everything.summary())
     fit, test = everything.split("train"), everything.split("test")
     words = ["meronym", "baselines", photos, *(["--published"] if published else []), "--keypoint", keypoint]
@@ -242,7 +242,7 @@ def demo(photos: str = "toy", parts: int = 6, run: str | Path = "demo") -> dict[
     if not drawn:
         return {}
     scores = evaluate(run, results=Path(run) / "results")
-    collection = open_collection(photos, **_seeded(None, Run.read(run)))
+    collection = open_again(photos)
     page = write_report(Path(run), model, collection.split("train"), skipped=model.about["skipped"])
     say(f"look at what was found: {page}")
     return scores
@@ -272,7 +272,7 @@ def _collection(photos: str | Path, kind: str | None) -> Collection:
 
 
 def _opened(photos: str | Path, kind: str | None) -> Collection:
-    collection = open_collection(photos, kind, **({"seed": 0} if str(photos).split(":")[0] == "toy" else {}))
+    collection = open_again(photos, kind)
     say(collection.summary())
     return collection
 
@@ -283,11 +283,6 @@ def _trained_on(run: str | Path, photos: str | Path) -> bool:
         return False
     before = Path(Run.read(run)["photos"])
     return before.resolve() == Path(photos).resolve()
-
-
-def _seeded(photos: str | Path | None, before: Mapping[str, Any]) -> dict[str, Any]:
-    """A drawn collection must be drawn the same again."""
-    return {"seed": 0} if str(photos or before["photos"]).split(":")[0] == "toy" else {}
 
 
 def _method(name: str, backbone: str | None, settings: Mapping[str, Any] | None) -> Method:

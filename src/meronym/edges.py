@@ -6,6 +6,8 @@ and applied to every pixel of the photo itself. So a part ends where the colours
 network put it.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -33,25 +35,15 @@ def follow_edges(
     maps: shares that sum to 1, on the network's grid over `window` (x0, y0, x1, y1 in the photo). view: the window as
     the network saw it. Outside the window both are 0. Memory grows with a band of the photo, not with the photo.
     """
-    width, height = image.size
-    labels, confidence = np.zeros((height, width), np.uint8), np.zeros((height, width), np.float32)
-    x0, y0, x1, y1 = (round(v) for v in window)
-    x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
-    left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
-    if right <= left or bottom <= top:
-        return labels, confidence
-    planes = colour_model(maps, view, corners)
-    up_y = enlarging(y1 - y0, planes.shape[2])[top - y0 : bottom - y0]
-    wide = planes @ enlarging(x1 - x0, planes.shape[3])[left - x0 : right - x0].T
-    band = max(1, 2**18 // (right - left))
-    for start in range(0, bottom - top, band):
-        rows = slice(top + start, min(top + start + band, bottom))
-        photo = np.asarray(image.crop((left, rows.start, right, rows.stop)), dtype=np.float32) / 255
-        a, b = (up_y[start : start + band] @ wide).split([3, 1], 1)
+    labels, confidence = np.zeros(image.size[::-1], np.uint8), np.zeros(image.size[::-1], np.float32)
+    planes = colour_model(maps, view, corners).flatten(0, 1)
+    for place, values in enlarged(planes, window, image.size, max(1, 2**18 // image.width)):
+        rows, columns = place
+        photo = np.asarray(image.crop((columns.start, rows.start, columns.stop, rows.stop)), dtype=np.float32) / 255
+        a, b = values.unflatten(0, (-1, 4)).split([3, 1], 1)
         shares = torch.einsum("cihw,hwi->chw", a, torch.from_numpy(photo)).add_(b[:, 0]).clamp_(0, 1)
         best, label = shares.max(0)
-        confidence[rows, left:right] = (best / shares.sum(0).clamp(min=1e-6)).numpy()
-        labels[rows, left:right] = label.numpy()
+        labels[place], confidence[place] = label.numpy(), (best / shares.sum(0).clamp(min=1e-6)).numpy()
     return labels, confidence
 
 
@@ -71,7 +63,27 @@ def colour_model(maps: Float[Tensor, "C h w"], view: Image.Image, corners: bool 
     return _mean(torch.cat([slope, offset[:, None]], 1).flatten(0, 1)).unflatten(0, (-1, 4))
 
 
-def enlarging(n_out: int, n_in: int, corners: bool = False) -> Float[Tensor, "n_out n_in"]:
+def enlarged(
+    planes: Float[Tensor, "P h w"], window: Window, size: tuple[int, int], band: int, corners: bool = False
+) -> Iterator[tuple[tuple[slice, slice], Float[Tensor, "P H W"]]]:
+    """Planes over a window of a photo of this size (w, h), enlarged bilinearly, `band` rows of the photo at a time.
+
+    Yields (rows, columns) of the photo and the planes there; nothing for a window beside the photo.
+    """
+    width, height = size
+    x0, y0, x1, y1 = (round(v) for v in window)
+    x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
+    left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
+    if right <= left or bottom <= top:
+        return
+    up_y = _enlarging(y1 - y0, planes.shape[1], corners)[top - y0 : bottom - y0]
+    wide = planes @ _enlarging(x1 - x0, planes.shape[2], corners)[left - x0 : right - x0].T
+    for start in range(0, bottom - top, band):
+        rows = slice(top + start, min(top + start + band, bottom))
+        yield (rows, slice(left, right)), up_y[start : start + band] @ wide
+
+
+def _enlarging(n_out: int, n_in: int, corners: bool) -> Float[Tensor, "n_out n_in"]:
     """Linear interpolation along one axis as a matrix."""
     return F.interpolate(torch.eye(n_in)[None], size=n_out, mode="linear", align_corners=corners)[0].T
 

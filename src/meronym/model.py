@@ -21,7 +21,7 @@ from torch import Tensor
 
 from meronym.ahead import ahead
 from meronym.collections import Sample
-from meronym.edges import enlarging, follow_edges
+from meronym.edges import enlarged, follow_edges
 from meronym.files import replace_durably, similar, write_atomically
 from meronym.images import BadPhoto, Window, as_photo, crop_mask, crop_photo, list_photos, open_photo
 from meronym.parts import Parts
@@ -153,11 +153,16 @@ class PartModel:
             group[i] = replace(group[i], box=found_box(objects, group[i].image.size))
         return group
 
-    def painted(self, sample: Sample, view: "View", logits: Tensor, objects: Tensor | None) -> Parts:
-        """The parts of a sample at its own size, from what `segment` gave for its view."""
+    def painted(
+        self, sample: Sample, view: "View", logits: Tensor, objects: Tensor | None, sharp: bool | None = None
+    ) -> Parts:
+        """The parts of a sample at its own size, from what `segment` gave for its view.
+
+        sharp: whether labels follow the photo's edges; by default as the network's kind has it.
+        """
         size, corners = sample.image.size, self.segmenter.corners
         known = sample.mask is not None or objects is None
-        if self.segmenter.sharp:
+        if self.segmenter.sharp if sharp is None else sharp:
             shares = logits.softmax(0)
             outside = torch.zeros_like(shares[:1]) if known else 1 - objects[None]  # type: ignore[index]
             maps = torch.cat([outside, (1 - outside) * shares])
@@ -301,19 +306,10 @@ def paint(
 
     Logits are enlarged bilinearly, `band` rows at a time: K full-size maps of a large photo would not fit in memory.
     """
-    width, height = size
-    x0, y0, x1, y1 = (round(v) for v in window)
-    x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
-    left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
-    labels, confidence = np.zeros((height, width), np.uint8), np.zeros((height, width), np.float32)
-    if right <= left or bottom <= top:
-        return labels, confidence
-    up_y = enlarging(y1 - y0, logits.shape[1], corners)[top - y0 : bottom - y0]
-    wide = logits @ enlarging(x1 - x0, logits.shape[2], corners)[left - x0 : right - x0].T
-    for start in range(0, bottom - top, band):
-        rows = slice(top + start, min(top + start + band, bottom))
-        best, label = (up_y[start : start + band] @ wide).softmax(0).max(0)
-        labels[rows, left:right], confidence[rows, left:right] = label.numpy() + 1, best.numpy()
+    labels, confidence = np.zeros(size[::-1], np.uint8), np.zeros(size[::-1], np.float32)
+    for place, values in enlarged(logits, window, size, band, corners):
+        best, label = values.softmax(0).max(0)
+        labels[place], confidence[place] = label.numpy() + 1, best.numpy()
     return labels, confidence
 
 

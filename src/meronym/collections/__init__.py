@@ -25,7 +25,15 @@ COLLECTIONS: dict[str, type[Collection]] = {
     "folder": Folder,  # takes any folder: last
 }
 
-__all__ = ["COLLECTIONS", "Collection", "CollectionError", "CollectionNotFound", "Sample", "open_collection"]
+__all__ = [
+    "COLLECTIONS",
+    "Collection",
+    "CollectionError",
+    "CollectionNotFound",
+    "Sample",
+    "open_again",
+    "open_collection",
+]
 
 
 def open_collection(source: str | Path, kind: str | None = None, **options: Any) -> Collection:
@@ -53,6 +61,11 @@ def open_collection(source: str | Path, kind: str | None = None, **options: Any)
             takes = f"takes {', '.join(valid)}" if valid else "takes no option"
             raise CollectionError(f"option {option!r}: {kind} {takes}{_nearest(option, valid)}")
     return adapter(source, **options)
+
+
+def open_again(source: str | Path, kind: str | None = None) -> Collection:
+    """The collection that a run was or will be trained on: as `open_collection`, and creatures are drawn the same."""
+    return open_collection(source, kind, **({"seed": 0} if Toy.found_at(Path(source)) else {}))
 
 
 def _nearest(word: str, known: Any) -> str:

@@ -1,15 +1,14 @@
 """How well the borders of the parts lie on those of the true labels, at the photo's own size."""
 
-import dataclasses
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Integer
 from scipy.ndimage import distance_transform_edt
 
 from meronym.collections import Collection
-from meronym.images import BadPhoto
+from meronym.evaluation.keypoints import usable
 from meronym.model import PartModel
-from meronym.progress import progress, say
 
 
 def evaluate_boundaries(model: PartModel, collection: Collection, within: float = 2.0) -> dict[str, float]:
@@ -21,24 +20,14 @@ def evaluate_boundaries(model: PartModel, collection: Collection, within: float 
     if not collection.part_names:
         raise ValueError(f"{collection.name} has no part labels to score against")
     scores: dict[str, list[float]] = {"boundary_f": [], "boundary_f_bilinear": []}
-    sharp = model.segmenter.sharp
-    with progress("evaluating", len(collection)) as advance:
-        for i in range(len(collection)):
-            advance(i)
-            try:
-                sample = collection[i]
-            except BadPhoto as error:
-                say(f"skipped {error}")
-                continue
-            assert sample.part_labels is not None
-            view = model.view(sample)
-            blind = dataclasses.replace(sample, mask=None)
-            found = model.segment([dataclasses.replace(view, foreground=None)])[0]
-            for name, follow in (("boundary_f", sharp), ("boundary_f_bilinear", False)):
-                model.segmenter.sharp = follow
-                labels = model.painted(blind, view, *found).labels
-                scores[name].append(boundary_f(labels, sample.part_labels, within))
-            model.segmenter.sharp = sharp
+    for sample in usable(collection):
+        assert sample.part_labels is not None
+        view = model.view(sample)
+        blind = replace(sample, mask=None)
+        found = model.segment([replace(view, foreground=None)])[0]
+        for name, sharp in (("boundary_f", model.segmenter.sharp), ("boundary_f_bilinear", False)):
+            labels = model.painted(blind, view, *found, sharp=sharp).labels
+            scores[name].append(boundary_f(labels, sample.part_labels, within))
     return {name: 100 * float(np.nanmean(values)) for name, values in scores.items()}
 
 

@@ -103,21 +103,21 @@ def located(
     if isinstance(model.segmenter, HeadSegmenter):
         yield from _from_cache(model.segmenter, collection, whole)
         return
+    for sample in usable(collection):
+        window = photo_window(sample) if whole else model.segmenter.window(object_box(sample))
+        view = model.view(sample, window)
+        yield sample, window, model.segment([view if whole else View(view.window, view.photo, None)])[0][0]
+
+
+def usable(collection: Collection) -> Iterator[Sample]:
+    """Each photo that can be used, with a line of progress; the others are named on stderr."""
     with progress("evaluating", len(collection)) as advance:
         for i in range(len(collection)):
             advance(i)
             try:
-                sample = collection[i]
+                yield collection[i]
             except BadPhoto as error:
                 say(f"skipped {error}")
-                continue
-            window = photo_window(sample) if whole else model.segmenter.window(object_box(sample))
-            view = model.view(sample, window)
-            yield (
-                sample,
-                window,
-                model.segment([view if whole else View(view.window, view.photo, None)])[0][0],
-            )
 
 
 def _from_cache(

@@ -24,11 +24,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from meronym.collections import Collection, Sample
-from meronym.evaluation.keypoints import located
-from meronym.images import BadPhoto, Window, crop_mask
+from meronym.evaluation.keypoints import located, usable
+from meronym.images import Window, crop_mask
 from meronym.metrics import keypoint_error, regress_keypoints
 from meronym.model import PartModel, object_box
-from meronym.progress import say
 
 SUBSETS = ("001", "002", "003")
 BASELINES = ("midpoint", "mean_keypoint", "single_keypoint")
@@ -70,7 +69,7 @@ def evaluate_baseline(
     kind = test.keypoint_names.index(keypoint) if name == "single_keypoint" else 0
 
     def landmarks(collection: Collection) -> Landmarks:
-        return _gather((sample, _landmark(name, sample, kind, published)) for sample in _usable(collection))
+        return _gather((sample, _landmark(name, sample, kind, published)) for sample in usable(collection))
 
     known, asked = landmarks(fit), landmarks(test)
     if np.isnan(known.places).all():
@@ -146,14 +145,6 @@ def _landmark(name: str, sample: Sample, kind: int, published: bool) -> Float[np
         return np.full((1, 2), np.nan)
     total = (points[:, :2] * seen[:, None]).sum(0, keepdims=True)
     return _in_box(total / (len(points) if published else seen.sum()), sample)
-
-
-def _usable(collection: Collection) -> Iterator[Sample]:
-    for i in range(len(collection)):
-        try:
-            yield collection[i]
-        except BadPhoto as error:
-            say(f"skipped {error}")
 
 
 def _gather(found: Iterator[tuple[Sample, np.ndarray]]) -> Landmarks:

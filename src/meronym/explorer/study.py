@@ -17,7 +17,7 @@ import numpy as np
 
 from meronym import edits as edits_file
 from meronym.annotations.colours import hex_colour, palette
-from meronym.collections import Collection, CollectionNotFound, open_collection
+from meronym.collections import Collection, CollectionNotFound, open_again
 from meronym.edits import BadEdits, Edits, Shown, hex_of
 from meronym.explorer.cache import Cache, remove_others
 from meronym.explorer.look import SHARE, SURE, Look
@@ -295,9 +295,8 @@ def _numbers(content: Mapping[str, Any], photos: int) -> list[int]:
 def _collection(settings: Mapping[str, Any], photos: str | Path | None) -> Collection:
     """The photos to show: those the run was trained on, all splits of them, unless others are given."""
     source = photos or settings["photos"]
-    drawn = {"seed": 0} if str(source).split(":")[0] == "toy" else {}  # to be drawn the same again
     try:
-        return open_collection(source, None if photos else settings["kind"], **drawn)
+        return open_again(source, None if photos else settings["kind"])
     except CollectionNotFound as error:
         if photos:
             raise

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from meronym.collections import open_collection
+from meronym.collections import open_again
 from meronym.edits import load
 from meronym.export.hub import export_folder, push_to_hub
 from meronym.export.onnx_file import export_onnx
@@ -55,9 +55,8 @@ def _some_photos(home: Path, count: int = 6) -> list[Image.Image]:
     found: list[Image.Image] = []
     if (home / "settings.yaml").exists():
         before = Run.read(home)
-        drawn = {"seed": 0} if str(before["photos"]).split(":")[0] == "toy" else {}
         with suppress(ValueError, OSError):
-            collection = open_collection(before["photos"], before["kind"], **drawn)
+            collection = open_again(before["photos"], before["kind"])
             for i in range(0, len(collection), max(1, len(collection) // count)):
                 with suppress(BadPhoto):
                     found.append(collection[i].image)
