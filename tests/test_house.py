@@ -10,7 +10,7 @@ import meronym
 
 ROOT = Path(meronym.__file__).parent
 ROOMS = ["files", "progress", "ahead", "images", "edges", "annotations", "parts", "collections", "backbones", "masks"]
-ROOMS += ["segmenters", "model", "features", "objectives", "metrics", "training", "methods", "evaluation", "edits"]
+ROOMS += ["segmenters", "model", "features", "objectives", "training", "methods", "metrics", "evaluation", "edits"]
 ROOMS += ["prediction", "export", "report", "explorer", "commands", "cli"]
 FILES = sorted(ROOT.rglob("*.py"))
 UPWARDS = {("meronym.training.samples", "report"), ("meronym.model", "export")}

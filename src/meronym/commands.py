@@ -16,6 +16,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from meronym.backbones import FeatureCache, default_backbone
 from meronym.collections import Collection, open_again
 from meronym.evaluation.boundaries import evaluate_boundaries
+from meronym.evaluation.how_many import how_many
 from meronym.evaluation.keypoints import PROTOCOLS, evaluate_keypoints
 from meronym.evaluation.pixels import evaluate_pixels
 from meronym.evaluation.regression import BASELINES, evaluate_baseline, evaluate_regression
@@ -24,7 +25,6 @@ from meronym.files import write_atomically
 from meronym.methods import METHODS, Method
 from meronym.methods.base import checked
 from meronym.methods.frozen import FrozenMethod
-from meronym.methods.how_many import how_many
 from meronym.model import PartModel, run_folder
 from meronym.progress import say
 from meronym.report import write_report

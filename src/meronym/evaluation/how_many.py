@@ -37,7 +37,9 @@ def how_many(method: FrozenMethod, collection: Collection, seed: int = 0) -> tup
     segmenter, features = method.resolved(LEAST).prepare(collection, LEAST)
     points, photos = sample_points(features, segmenter.centre, seed, MOST_POINTS)
     if isinstance(method, Consensus) and part_effect(points, photos) < method.individual:
-        points, photos = sample_points(features, 0.5, seed, MOST_POINTS)  # as its contrast sees them
+        centre = method.contrast(LEAST).centre
+        assert centre is not None, "its settings are resolved"
+        points, photos = sample_points(features, centre, seed, MOST_POINTS)
     curve = stability(points, photos, seed)
     return most_stable(curve), curve
 

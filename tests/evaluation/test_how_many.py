@@ -5,8 +5,8 @@ import torch
 
 from meronym import commands
 from meronym.collections import open_collection
+from meronym.evaluation.how_many import COUNTS, how_many, most_stable, stability
 from meronym.methods import METHODS
-from meronym.methods.how_many import COUNTS, how_many, most_stable, stability
 from meronym.model import PartModel
 
 
