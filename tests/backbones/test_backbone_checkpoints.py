@@ -74,18 +74,27 @@ def deepcluster_state() -> dict[str, torch.Tensor]:
         shapes |= {f"features.module.{index + 1}.{part}": shape[:1] for part in norm}
         index += 3
     shapes |= {"classifier.0.bias": (4096,), "classifier.3.bias": (4096,), "top_layer.bias": (10000,)}
-    shapes |= {"sobel.0.weight": (1, 3, 1, 1), "sobel.0.bias": (1,), "sobel.1.weight": (2, 1, 3, 3)}
-    return draw(shapes)
+    shapes |= {"sobel.0.weight": (1, 3, 1, 1), "sobel.0.bias": (1,), "sobel.1.bias": (2,)}
+    return draw(shapes) | {"sobel.1.weight": vgg.Sobel().kernel}
 
 
 def test_deepcluster_vgg16(tmp_path: Path) -> None:
-    state = deepcluster_state()
-    torch.save({"epoch": 500, "arch": "vgg16", "state_dict": state}, tmp_path / "vgg16_deepcluster.pth.tar")
+    state, path = deepcluster_state(), tmp_path / "vgg16_deepcluster.pth.tar"
+    torch.save({"epoch": 500, "arch": "vgg16", "state_dict": state}, path, _use_new_zipfile_serialization=False)
     backbone = load_backbone("vgg16_deepcluster", weights=tmp_path)
     network = vgg.vgg16_sobel()
     load_checked(network, vgg.convert(state, network), "checkpoint.pth.tar")
     assert torch.equal(network.features[41].running_var, state["features.module.41.running_var"])
     assert backbone(torch.rand(1, 3, 64, 64)).shape == (1, 1024, 4, 4)
+
+
+def test_other_first_filters_than_sobels_are_not_left_out(tmp_path: Path) -> None:
+    state = deepcluster_state() | {"sobel.1.weight": torch.ones(2, 1, 3, 3)}
+    torch.save({"state_dict": state}, tmp_path / "vgg16_deepcluster.pth")
+    with pytest.raises(
+        WeightsError, match=r"not a checkpoint of this network \(its first filters, sobel.1.weight, are"
+    ):
+        load_backbone("vgg16_deepcluster", weights=tmp_path)
 
 
 def test_sobel_is_the_derivative_of_the_grey_photo() -> None:
@@ -95,17 +104,43 @@ def test_sobel_is_the_derivative_of_the_grey_photo() -> None:
     assert torch.equal(vgg.Sobel()(ramp.mT)[0, 1, 1:-1, 1:-1], torch.full((4, 4), -8.0))
 
 
-def test_swav_resnet50(tmp_path: Path) -> None:
+def swav_state() -> dict[str, torch.Tensor]:
+    """Names and shapes in SwAV's swav_800ep_pretrain.pth.tar: all wrapped, with projection head and prototypes."""
     shapes = {f"module.{k}": tuple(v.shape) for k, v in resnet.resnet50_headless().state_dict().items()}
     shapes |= {"module.projection_head.0.weight": (2048, 2048), "module.projection_head.3.bias": (128,)}
     shapes |= {"module.projection_head.1.running_mean": (2048,), "module.prototypes.weight": (3000, 128)}
-    state = draw(shapes)
+    return draw(shapes)
+
+
+def test_swav_resnet50(tmp_path: Path) -> None:
+    state = swav_state()
     torch.save(state, tmp_path / "swav_800ep_pretrain.pth.tar")
     backbone = load_backbone("resnet50_swav", weights=tmp_path)
     assert backbone.source.endswith("swav_800ep_pretrain.pth.tar")
     trunk = resnet.resnet50_trunk(caffe=False)
     resnet.load_weights(trunk, read_state(tmp_path / "swav_800ep_pretrain.pth.tar"))
     assert torch.equal(trunk.layer4[2].conv3.weight, state["module.layer4.2.conv3.weight"])
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "key", "inside"),
+    [
+        ("resnet50_swav", swav_state, "module.layer3.5.bn2.weight", "layer3.5.bn2.weight"),
+        ("vgg16_deepcluster", deepcluster_state, "features.module.40.bias", "features.40.bias"),
+    ],
+)
+def test_a_published_checkpoint_with_one_key_wrong_is_refused(name, made, key, inside, tmp_path, monkeypatch) -> None:
+    state, path = made(), tmp_path / f"{name}.safetensors"
+    monkeypatch.setenv("MERONYM_WEIGHTS", str(tmp_path))
+    size = len(state[key])
+    for change, trouble in (
+        ({key: None}, rf"1 missing \({inside}\)"),
+        ({key + "_orig": torch.zeros(1)}, rf"1 unexpected \({inside}_orig\)"),
+        ({key: torch.zeros(7)}, rf"1 of another shape \({inside} \(7,\) for \({size},\)\)"),
+    ):
+        save_file({k: v for k, v in {**state, **change}.items() if v is not None}, path)
+        with pytest.raises(WeightsError, match=rf"{name}.safetensors does not fit this network: {trouble}$"):
+            load_backbone(name)
 
 
 def test_a_supervised_resnet50_without_its_classifier_is_not_taken_for_a_whole_one() -> None:

@@ -163,6 +163,7 @@ BACKBONES: dict[str, Entry] = {
         hub="https://dl.fbaipublicfiles.com/deepcluster/swav_800ep_pretrain.pth.tar",
         licence="CC BY-NC 4.0",
         files=("resnet50_swav", "swav_"),
+        norm=(IMAGENET_MEAN, (0.228, 0.224, 0.225)),
     ),
 }
 

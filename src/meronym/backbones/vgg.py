@@ -109,6 +109,9 @@ def convert(state: State, network: models.VGG) -> State:
         return _from_flax(state, list(convs.values()))
     if any(key.startswith("conv1_1.") for key in state):
         return {_plain(key, convs): value for key, value in state.items()}
+    filters = state.get("sobel.1.weight")
+    if filters is not None and not torch.equal(filters, Sobel().kernel):
+        raise ValueError("its first filters, sobel.1.weight, are not Sobel's")
     kept = {k: v for k, v in state.items() if not k.startswith(DEEP_CLUSTER_DROPPED)}
     return {key.replace("features.module.", "features."): value for key, value in kept.items()}
 

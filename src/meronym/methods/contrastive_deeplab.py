@@ -7,8 +7,8 @@ on a held target. (The paper writes the similarity of Eq. 3 as a dot product; wi
 length 30 and more that saturates at once, so unit vectors, as in the released code, are the default: `cosine`.)
 """
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self
 
 import kornia
 import torch
@@ -43,7 +43,8 @@ from meronym.training.views import views, warp
 
 @dataclass(frozen=True, kw_only=True)
 class ContrastiveDeepLab(Method):
-    """trunk: the ResNet-50 that f starts from. phi, layers, layer_weights: the perceptual network.
+    """trunk: the ResNet-50 that f starts from. phi, layers, layer_weights: the perceptual network; layers None: relu3_2
+    and its last. Table 3 without labels is trunk="resnet50_swav", phi="vgg16_deepcluster".
 
     layer_energies: mean ||F_u||^2 on the objects that each layer is scaled to before its weight; None: left as it is.
     The published weights are for torchvision's networks (measured on its VGG-16: relu3_2 3660, relu5_3 1460); the
@@ -56,7 +57,7 @@ class ContrastiveDeepLab(Method):
     name: ClassVar[str] = "contrastive_deeplab"
     trunk: str = "resnet50_caffe"
     phi: str = "vgg19"
-    layers: tuple[str, ...] = ("relu3_2", "relu5_4")
+    layers: tuple[str, ...] | None = None
     layer_weights: tuple[float, ...] = (0.33, 1.0)
     layer_energies: tuple[float, ...] | None = (3660.0, 1460.0)
     size: int = 256
@@ -75,19 +76,25 @@ class ContrastiveDeepLab(Method):
     clip: float = 5.0
     workers: int = 2
 
+    def resolved(self, parts: int) -> Self:
+        if self.layers is not None:
+            return self
+        return replace(self, layers=("relu3_2", "relu5_4" if self.phi == "vgg19" else "relu5_3"))
+
     def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
         check_parts(parts, len(collection))
+        method = self.resolved(parts)
         fabric = make_fabric(mixed=True)
         trunk = load_trunk(self.trunk)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             segmenter = DeepLab(parts, self.size, self.trunk.endswith("caffe"), trunk)
-        about = self.settings() | {"seed": seed}
+        about = method.settings() | {"seed": seed}
         with measured(about):
-            phi = load_backbone(self.phi, layers=self.layers).to(fabric.device)
-            training = DeepLabTraining(self, segmenter, phi, collection, seed)
-            training.scales = self.layer_scales(training)
-            training.samples = Samples(segmenter, collection, self.steps)
+            phi = load_backbone(method.phi, layers=method.layers).to(fabric.device)
+            training = DeepLabTraining(method, segmenter, phi, collection, seed)
+            training.scales = method.layer_scales(training)
+            training.samples = Samples(segmenter, collection, method.steps)
             skipped = optimise(training, run, fabric)
         if skipped:
             say(f"skipped {counted(len(skipped), 'photo')}: {skipped[0][1]}" + " ..." * (len(skipped) > 1))
