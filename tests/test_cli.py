@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from meronym import cli, commands, explorer
+from meronym import cli, commands, explorer, reproduction
 from meronym.evaluation import results
 from meronym.export import command
 from meronym.methods import Contrastive, ContrastiveDeepLab, KMeans
@@ -49,7 +49,7 @@ def test_help_is_instant_and_imports_nothing_heavy():
     command = [sys.executable, "-c", f"{watch}; assert not {heavy} & set(sys.modules), {heavy} & set(sys.modules)"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert all(name in done.stdout for name in ("train", "evaluate", "demo", "export", "results", "info"))
+    assert all(name in done.stdout for name in ("train", "evaluate", "demo", "export", "reproduce", "results", "info"))
     assert min(timed(command) for _ in range(3)) < 0.5
 
 
@@ -61,6 +61,7 @@ def timed(command: list[str]) -> float:
 
 COMMANDS = {"train": commands.train, "evaluate": commands.evaluate, "demo": commands.demo, "info": commands.info}
 COMMANDS |= {"baselines": commands.baselines}
+COMMANDS |= {"reproduce": reproduction.reproduce}
 COMMANDS |= {"predict": commands.predict, "export": command.export}
 COMMANDS |= {"results": results.write_page, "explore": explorer.explore}
 RENAMED = {"set": "settings"}
@@ -121,6 +122,11 @@ def test_every_command_is_compared():
         ("evaluate nowhere", "nowhere: no model there; .meronym train. makes one"),
         ("evaluate nowhere --protocol hole", "--protocol hole: one of box, whole"),
         ("results nowhere", "nowhere: no such folder"),
+        ("reproduce tabel1", "tabel1: one of table1, table2, .*; did you mean table1?"),
+        ("reproduce table1 --row scosp", "--row scosp: table1 has midpoint, .*; did you mean scops?"),
+        ("reproduce table1 --root nowhere", "nowhere: no such folder; --root is the one that holds the data sets"),
+        ("train toy:4 --kind toy:sed=1", "option 'sed': toy takes .*; did you mean seed?"),
+        ("train toy:4 --kind toy:seed", "option 'seed': write name=value"),
         ("export nowhere", "export: say where to, with one of --onnx model.onnx, --folder model, --hub user/name"),
         ("export nowhere --onnx a.onnx --folder a", "export: say where to, with one of"),
         ("exprot nowhere", 'Did you mean "export"?'),

@@ -10,8 +10,8 @@ import meronym
 
 ROOT = Path(meronym.__file__).parent
 ROOMS = ["files", "progress", "ahead", "images", "edges", "annotations", "parts", "collections", "backbones", "masks"]
-ROOMS += ["segmenters", "model", "features", "objectives", "training", "methods", "metrics", "evaluation", "edits"]
-ROOMS += ["prediction", "export", "report", "explorer", "commands", "cli"]
+ROOMS += ["segmenters", "model", "features", "objectives", "training", "methods", "metrics", "recipes", "evaluation"]
+ROOMS += ["edits", "prediction", "export", "report", "explorer", "commands", "reproduction", "cli"]
 FILES = sorted(ROOT.rglob("*.py"))
 UPWARDS = {("meronym.training.samples", "report"), ("meronym.model", "export")}
 """Imports that reach down the house, each inside a function: (module, room)."""

@@ -13,13 +13,14 @@ _HOMES = {
     "evaluate": "meronym.commands",
     "load": "meronym.commands",
     "predict": "meronym.commands",
+    "reproduce": "meronym.reproduction",
     "explore": "meronym.explorer",
     "open_collection": "meronym.collections",
     "PartModel": "meronym.model",
     "Parts": "meronym.parts",
 }
 
-__all__ = ["PartModel", "Parts", "evaluate", "explore", "load", "open_collection", "predict", "train"]
+__all__ = ["PartModel", "Parts", "evaluate", "explore", "load", "open_collection", "predict", "reproduce", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
+Several = Parameter(negative="", consume_multiple=True)
 Settings = Annotated[tuple[str, ...], Parameter(name="--set", negative="", consume_multiple=True)]
 
 
@@ -253,6 +254,47 @@ def explore(
     from meronym import explorer
 
     explorer.explore(run, photos, port=port, host=host, open_browser=open_browser)
+
+
+@app.command
+def reproduce(
+    table: str | None = None,
+    /,
+    *,
+    root: Path | None = None,
+    row: Annotated[tuple[str, ...], Several] = (),
+    seeds: Annotated[tuple[int, ...], Several] = (),
+    runs: Path = Path("runs"),
+    results: Path = Path("results"),
+    out: Path = Path("figures"),
+) -> None:
+    """Measure a table of the paper, row by row, or draw a figure; without a name, list what there is.
+
+    The same command goes on where it stopped, and what stands in results/ is not computed again.
+
+    Parameters
+    ----------
+    table
+        table1 to table5, best (the default method), or a figure.
+    root
+        The folder that holds the data sets (CUB_200_2011/, DeepFashion/, PASCAL-Part/, CCP/, CarParts/), or one of
+        them; without it, the rows and what stands of them are listed.
+    row
+        These rows only; one that needs a GPU is run without one only when it is named here.
+    seeds
+        These and not each row's own.
+    runs
+        Where the runs are kept.
+    results
+        Where the lines are.
+    out
+        Where a figure is drawn.
+    """
+    from meronym.reproduction import reproduce as measure
+
+    outcomes = measure(table, root=root, row=row, seeds=seeds, runs=runs, results=results, out=out)
+    if any(outcome.startswith("failed") for outcome in outcomes.values()):
+        sys.exit(1)
 
 
 @app.command

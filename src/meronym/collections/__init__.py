@@ -4,6 +4,7 @@
 """
 
 import inspect
+import json
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ def open_collection(source: str | Path, kind: str | None = None, **options: Any)
     Args:
         source: a folder; or "toy", "toy:500" for drawn creatures with exact parts (a folder of that name is
             "./toy").
-        kind: a name in `COLLECTIONS`; found out from what lies at `source` by default.
+        kind: a name in `COLLECTIONS`; found out from what lies at `source` by default. Options can stand behind it,
+            as in "pascal_part:category=sheep" or "label_maps:groups=true:test_every=4".
         options: what that kind takes (`classes="001"` for cub, `masks="..."` for folder, `seed=0` for toy,
             ...).
 
@@ -51,16 +53,29 @@ def open_collection(source: str | Path, kind: str | None = None, **options: Any)
     """
     if kind is None:
         kind = next((name for name, known in COLLECTIONS.items() if known.found_at(Path(source))), "folder")
+    kind, *words = kind.split(":")
     if kind not in COLLECTIONS:
         known = ", ".join(COLLECTIONS)
         raise CollectionError(f"kind {kind!r}: known are {known}{_nearest(kind, COLLECTIONS)}")
     adapter: Any = COLLECTIONS[kind]
+    options = dict(map(_option, words)) | options
     valid = list(inspect.signature(adapter).parameters)[1:]
     for option in options:
         if option not in valid:
             takes = f"takes {', '.join(valid)}" if valid else "takes no option"
             raise CollectionError(f"option {option!r}: {kind} {takes}{_nearest(option, valid)}")
     return adapter(source, **options)
+
+
+def _option(word: str) -> tuple[str, Any]:
+    """ "groups=true" to ("groups", True); what is no JSON is a string."""
+    name, sign, value = word.partition("=")
+    if not sign:
+        raise CollectionError(f"option {word!r}: write name=value")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
 
 
 def open_again(source: str | Path, kind: str | None = None) -> Collection:

@@ -1,6 +1,7 @@
 """Results that a machine can read: one flat line an evaluation, and the page that is made of them."""
 
 import json
+import re
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from meronym.files import write_atomically
+from meronym.recipes import DATA, TABLES, Row, Table
 
 IDENTITY = ("collection", "split", "protocol", "method", "backbone", "parts", "masks")
 SCORES = {
@@ -56,10 +58,21 @@ def read(folder: str | Path) -> list[dict[str, Any]]:
     return list(latest.values())
 
 
+def measured(row: Row, lines: list[dict[str, Any]], collection: str) -> list[dict[str, Any]]:
+    """The lines of a row on the test split of a collection, a regular expression."""
+    identity = {"split": "test", "method": row.label, "backbone": row.network, "parts": row.parts, "masks": row.masks}
+    ours = [line for line in lines if all(line[key] == value for key, value in identity.items())]
+    return [line for line in ours if re.fullmatch(collection, line["collection"])]
+
+
 def page(folder: str | Path) -> str:
-    """docs/results.md as text: one table for each collection and protocol, mean ± standard deviation over seeds."""
+    """docs/results.md as text: the paper's tables beside ours, then a table for each collection and protocol.
+
+    Mean ± standard deviation over seeds.
+    """
+    lines = read(folder)
     tables: dict[tuple, dict[tuple, list[dict]]] = defaultdict(lambda: defaultdict(list))
-    for line in read(folder):
+    for line in lines:
         tables[(line["collection"], line["split"], line["protocol"])][
             (line["parts"], line["backbone"], line["method"], line["masks"])
         ].append(line)
@@ -68,13 +81,52 @@ def page(folder: str | Path) -> str:
         "",
         "Made by `meronym results` from `results/*.jsonl`, where each line holds its command, seed, version and date; "
         "never edited by hand. Scores ×100, mean ± standard deviation over seeds.",
+        "",
+        "In the tables of the paper its own figures are in italics, each above the rows that are ours: "
+        "[`meronym reproduce`](reproduce.md) measures them. A dash: not measured.",
     ]
+    for table in TABLES.values():
+        text += ["", f"## {table.title}", *paper_table(table, lines)]
     for (collection, split, protocol), rows in sorted(tables.items()):
         text += ["", f"## {collection}, {split} split, protocol `{protocol}`", "", *_table(rows)]
     benchmarks = Path(folder) / "benchmarks.jsonl"
     if benchmarks.exists():
         text += ["", "## Benchmarks", "", *_benchmarks(benchmarks)]
     return "\n".join(text) + "\n"
+
+
+def paper_table(table: Table, lines: list[dict[str, Any]]) -> list[str]:
+    """Each panel as text: the paper's figures, below each of its rows ours, and at the end those that it has not."""
+    text = []
+    for panel in table.panels:
+        several = len(panel.data) > 1
+        head = [f"{SCORES[score]}, {data}" if several else SCORES[score] for score, data in panel.columns]
+        head = ["row", *head, "measured on", "network, K", "why they may differ"]
+        text += ["", f"### {panel.title}", *(["", panel.note] if panel.note else []), ""]
+        text += [_cells(head), "|" + "---|" * len(head)]
+        for name in (*panel.paper, None):
+            if name is not None:
+                figures = ["–" if value is None else f"*{value}*" for value in panel.paper[name]]
+                text.append(_cells([f"*{name}*", *figures, "", "", ""]))
+            for row in (row for row in panel.rows if row.beside == name):
+                found = {data: measured(row, lines, DATA[data].collection) for data in panel.data}
+                scores = [
+                    _spread([line[score] for line in found[data] if score in line]) or "–"
+                    for score, data in panel.columns
+                ]
+                text.append(_cells([f"`{row.name}`", *scores, _where(found), f"{row.network}, {row.parts}", row.why]))
+    return text
+
+
+def _where(found: Mapping[str, list[dict[str, Any]]]) -> str:
+    """Collections and seeds of lines."""
+    lines = [line for own in found.values() for line in own]
+    seeds = ", ".join(map(str, sorted({line["seed"] for line in lines})))
+    return f"{', '.join(sorted({line['collection'] for line in lines}))}; {seeds}" if lines else "–"
+
+
+def _cells(values: list[str]) -> str:
+    return "| " + " | ".join(values) + " |"
 
 
 def _table(rows: Mapping[tuple, list[dict]]) -> list[str]:
