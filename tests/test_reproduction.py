@@ -65,6 +65,14 @@ def test_an_interrupted_table_goes_on_and_what_stands_is_not_computed_again(smal
     assert [line["seed"] for line in lines()] == [0, 0, 1, 1]
 
 
+def test_a_row_without_masks_is_another_one(small):
+    given = Row(name="given", settings={"size": 64}, **SMALL)
+    without = Row(name="without", settings={"size": 64}, kind="cub:masks=false", masks="none", **SMALL)
+    assert small(given, without) == {"given on CUB": "measured", "without on CUB": "measured"}
+    assert [line["masks"] for line in lines()] == ["given", "none"]
+    assert "--kind cub:masks=false" in lines()[1]["command"]
+
+
 def test_lines_of_another_collection_do_not_stand(small):
     row = Row(name="only", settings={"size": 64}, **SMALL)
     assert small(row) == {"only on CUB": "measured"}
