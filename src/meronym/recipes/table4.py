@@ -13,7 +13,8 @@ ROWS = (
         name="kmeans",
         method="kmeans",
         beside=None,
-        why="on DINOv2 features",
+        why="on DINOv2 features as they are",
+        settings={"centre": 0.0},
     ),
     Row(
         name="contrastive",

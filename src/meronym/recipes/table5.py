@@ -22,7 +22,8 @@ ROWS = (
         name="kmeans",
         method="kmeans",
         beside="K-means",
-        why="on DINOv2 features; theirs are VGG-19's",
+        why="on DINOv2 features as they are; theirs are VGG-19's",
+        settings={"centre": 0.0},
     ),
     Row(
         name="contrastive",
