@@ -4,8 +4,8 @@ import pickle
 
 import numpy as np
 import pytest
-from makers import MAKERS, make_cub
 
+from makers import MAKERS, make_cub
 from meronym.collections import COLLECTIONS, CollectionError, open_collection
 
 

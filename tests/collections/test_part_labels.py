@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from makers import make_deepfashion, make_label_maps, make_pascal_part
 from PIL import Image
 
+from makers import make_deepfashion, make_label_maps, make_pascal_part
 from meronym.collections import CollectionError, open_collection
 from meronym.images import BadPhoto
 from pictures import disc
