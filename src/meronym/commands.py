@@ -63,6 +63,7 @@ def train(
     """
     collection = _collection(photos, kind)
     way = _method(method, backbone, settings)
+    collection = way.seen(collection)
     stable: dict[int, float] = {}
     if parts is None and run and (Path(run) / "settings.yaml").exists():
         parts = int(Run.read(run)["parts"])
@@ -126,6 +127,8 @@ def evaluate(
     model = PartModel.load(run)
     before = Run.read(run)
     everything = open_again(photos or before["photos"], kind or before["kind"])
+    if before.get("masks") == "none":
+        everything = everything.without_masks()
     collection = everything.split(split)
     say(collection.summary())
     if protocol == "regression":
@@ -352,11 +355,12 @@ def _line(
 ) -> dict[str, Any]:
     about = model.about
     masked = any(record.mask is not None for record in collection.records) or collection.all_masked
+    unusual = [setting for setting in _unusual(before) if setting != "masks=none" and "workers" not in setting]
     return {
         "collection": collection.name,
         "split": split,
         "protocol": protocol,
-        "method": about["method"] + "".join(f"+{setting}" for setting in _unusual(before) if "workers" not in setting),
+        "method": "+".join([about["method"], *unusual]),
         "backbone": about.get("backbone") or f"{about['trunk']} / {about['phi']}",
         "parts": model.parts,
         "seed": before["seed"],

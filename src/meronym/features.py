@@ -1,8 +1,8 @@
 """The features of a whole collection under a frozen backbone: computed once, kept on disk, read batch by batch."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from meronym.backbones import FeatureCache, Job, cached_features
 from meronym.collections import Collection, Sample
+from meronym.edges import FINE
 from meronym.images import BadPhoto, Window, crop_mask
 from meronym.model import look, object_box, photo_window
 from meronym.progress import progress, say
@@ -42,12 +43,22 @@ class FeatureSet:
 
     def maps(self) -> Iterator[np.ndarray]:
         """Each photo's features (D, h, w), one after the other."""
-        return (np.load(path, mmap_mode="r") for path in self.paths)
+        return map(self.map, range(len(self)))
+
+    def map(self, index: int) -> np.ndarray:
+        """The features (D, h, w) at one position."""
+        return np.load(self.paths[index], mmap_mode="r")
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Features (B, D, h, w) and foreground (B, h, w) in 0..1, both float32, of these positions."""
         features = np.stack([np.load(self.paths[i]) for i in indices])
         return torch.from_numpy(features).float(), torch.from_numpy(self.foreground[list(indices)]).float() / 255
+
+    def select(self, positions: Iterable[int]) -> "FeatureSet":
+        """The photos at these positions only; what was skipped stays listed."""
+        kept = [int(i) for i in positions]
+        rows, paths = [self.rows[i] for i in kept], [self.paths[i] for i in kept]
+        return replace(self, rows=rows, paths=paths, foreground=self.foreground[kept])
 
     def batches(self, size: int = 32) -> Iterator[tuple[range, Tensor, Tensor]]:
         """All of them in order."""
@@ -104,7 +115,7 @@ class Views:
 
     def __init__(self, collection: Collection, segmenter: HeadSegmenter, cache: FeatureCache, whole: bool) -> None:
         self.collection, self.segmenter, self.whole = collection, segmenter, whole
-        self.cache = cache.room("foreground")
+        self.cache = cache
 
     def keys(self, skipped: dict[int, str]) -> list[str]:
         """A name for each photo's view: by content, box, kind of window and size."""
@@ -127,10 +138,21 @@ class Views:
         window = self.window(sample)
         return look(sample, window, self.segmenter.frame(window)).photo
 
+    def guide(self, index: int, key: str, grid: tuple[int, ...]) -> Image.Image:
+        """What the network saw, small: FINE pixels to a cell of its grid, cached."""
+        width, height = FINE * grid[1], FINE * grid[0]
+        guides, name = self.cache.room("guide"), f"{key}-{width}x{height}"
+        found = guides.get(name)
+        if found is None:
+            small = self.photo(index).resize((width, height), Image.Resampling.BOX)
+            guides.put(name, np.asarray(small))
+            return small
+        return Image.fromarray(found.astype(np.uint8))
+
     def foreground(self, index: int, key: str, grid: tuple[int, ...]) -> np.ndarray:
         """uint8 (h, w) on the feature grid."""
-        name = f"{key}-{grid[0]}x{grid[1]}"
-        found = self.cache.get(name)
+        foregrounds, name = self.cache.room("foreground"), f"{key}-{grid[0]}x{grid[1]}"
+        found = foregrounds.get(name)
         if found is None:
             sample = self.collection[index]
             if sample.mask is None:
@@ -138,5 +160,5 @@ class Views:
             else:
                 found = crop_mask(sample.mask, self.window(sample), (grid[1], grid[0]))
             found = found.astype(np.float16)  # as the cache keeps it: the same with and without
-            self.cache.put(name, found)
+            foregrounds.put(name, found)
         return np.rint(found.astype(np.float32) * 255).astype(np.uint8)

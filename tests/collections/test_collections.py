@@ -7,6 +7,8 @@ import pytest
 
 from makers import MAKERS, make_cub
 from meronym.collections import COLLECTIONS, CollectionError, open_collection
+from meronym.collections.base import Record
+from meronym.collections.folder import Folder
 
 
 @pytest.fixture(params=["toy", *MAKERS])
@@ -66,6 +68,20 @@ def test_selection_keeps_order_and_content(collection):
     assert chosen[-1].id == chosen.ids[-1]
     with pytest.raises(IndexError):
         chosen[2]
+
+
+def test_masks_and_boxes_can_be_hidden(collection):
+    blind = pickle.loads(pickle.dumps(collection.without_masks().without_masks().select([1, 0])))
+    assert blind.ids == collection.ids[1::-1] and len(collection.without_masks().split("test"))
+    assert all(s.mask is None and s.box is None for s in blind) and "none with a mask" in blind.summary()
+    assert not blind.all_masked and all(r.mask is None and r.box is None for r in blind.records)
+    np.testing.assert_array_equal(np.asarray(blind[1].image), np.asarray(collection[0].image))
+    assert (blind[0].keypoints is None) == (collection[1].keypoints is None)
+    assert (blind[0].part_labels is None) == (collection[1].part_labels is None)
+    path = collection.records[1].photo
+    if path.is_file():  # with a folder's photo that never had a mask it shares its features
+        assert blind.fingerprint(0) == Folder(path.parent, masks=False).key(Record("", path))
+    assert collection[0].mask is not None
 
 
 def test_it_is_light_and_survives_a_worker(collection):

@@ -74,6 +74,15 @@ def test_whole_protocol():
     assert (found["nmi"], found["ari"]) == pytest.approx(scores(kind, np.where(on, stripe + 1, 0)))
 
 
+def test_without_masks_the_model_says_what_is_background():
+    x, _, kind, _ = known_points()
+    model = PartModel(Stripes(PARTS))
+    model.segmenter.finds = True
+    found = evaluate_keypoints(model, Known().without_masks(), "whole")
+    label = np.where(x >= SIZE[0] / 2, 1 + np.floor(x / SIZE[0] * PARTS), 0)
+    assert (found["nmi"], found["ari"]) == pytest.approx(scores(kind, label))
+
+
 def test_what_cannot_be_scored():
     model = PartModel(Stripes(PARTS))
     with pytest.raises(ValueError, match="protocol 'boxes': one of box, whole"):
@@ -130,7 +139,7 @@ def test_cached_features_give_the_logits_of_the_network(whole):
     torch.manual_seed(0)
     model = PartModel(HeadSegmenter(load_backbone("efficientnet_lite0", size=128), PARTS, centre=0.5))
     torch.nn.init.normal_(model.segmenter.head.weight)
-    for (sample, window, logits), expected in zip(located(model, toy, whole), toy, strict=True):
+    for (sample, window, logits, _), expected in zip(located(model, toy, whole), toy, strict=True):
         assert sample.id == expected.id
         view = model.view(expected if whole else Sample("a", expected.image), window)
         direct = model.segment([view])[0][0]

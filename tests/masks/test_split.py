@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from meronym.masks import object_classifier, split_foreground
+from meronym.masks import along_edges, certainty, learn_object, object_classifier, pieces
+from meronym.masks.split import split_foreground
 from pictures import disc
 
-OBJECT, REST = np.random.default_rng(0).standard_normal((2, 16))
+OBJECT, REST, BESIDE = np.random.default_rng(0).standard_normal((3, 16))
 
 
 def photos(count: int = 12, flip: float = 1.0) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -17,6 +19,13 @@ def photos(count: int = 12, flip: float = 1.0) -> tuple[list[np.ndarray], list[n
     return [m + 0.3 * rng.standard_normal(m.shape) for m in maps], masks
 
 
+def view(mask: np.ndarray) -> Image.Image:
+    """A red object on blue, 8 pixels to a cell."""
+    return Image.fromarray(
+        np.where(mask.repeat(8, 0).repeat(8, 1)[..., None], (200, 40, 40), (40, 40, 200)).astype("u1")
+    )
+
+
 @pytest.mark.parametrize("flip", [1, -1])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_the_middle_is_found_whatever_the_sign(flip, dtype):
@@ -24,6 +33,26 @@ def test_the_middle_is_found_whatever_the_sign(flip, dtype):
     found = split_foreground(lambda: (m.astype(dtype) for m in maps))
     assert len(found) == len(masks) and all(f.dtype == bool for f in found)
     assert np.mean([(f == m).mean() for f, m in zip(found, masks, strict=True)]) > 0.98
+
+
+def test_the_halo_of_an_object_is_not_object():
+    """Cells beside the object have half of its features, and something of their own."""
+    rng, radii = np.random.default_rng(2), np.linspace(4, 6, 30)
+    masks, halos = [disc(20, 20, r) for r in radii], [disc(20, 20, r + 1.2) for r in radii]
+    cells = [np.where(mask, 2, halo) for mask, halo in zip(masks, halos, strict=True)]
+    maps = [np.stack([REST, 0.5 * OBJECT + BESIDE, OBJECT])[cell].transpose(2, 0, 1) for cell in cells]
+    maps = [m + 0.1 * rng.standard_normal(m.shape) for m in maps]
+    line = learn_object(lambda: iter(maps), map(view, masks))
+    found = split_foreground(lambda: iter(maps)), [certainty(m, line) > 0.5 for m in maps]
+    halo, none = (np.mean([(f != m).mean() for f, m in zip(one, masks, strict=True)]) for one in found)
+    assert halo > 0.05 and none < 0.02
+
+
+def test_an_outline_moves_to_the_edges_of_the_photo():
+    mask, found = disc(20, 20, 6), disc(20, 20, 6.3)
+    refined = along_edges(np.where(found, 0.9, 0.1), view(mask))
+    assert refined.dtype == np.float32 and refined.shape == mask.shape
+    assert (found != mask).mean() > 0.02 and np.array_equal(refined > 0.5, mask)
 
 
 def test_the_classifier_knows_the_object_in_new_photos():
@@ -37,7 +66,8 @@ def test_both_are_functions_of_the_photos():
     maps, masks = photos()
     again = [object_classifier(maps, [m.astype(float) for m in masks]) for _ in range(2)]
     assert np.array_equal(again[0][0], again[1][0]) and again[0][1] == again[1][1]
-    assert all(map(np.array_equal, *(split_foreground(lambda: iter(maps)) for _ in range(2))))
+    again = [learn_object(lambda: iter(maps), map(view, masks)) for _ in range(2)]
+    assert np.array_equal(again[0][0], again[1][0]) and again[0][1] == again[1][1]
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
@@ -49,4 +79,12 @@ def test_nothing_to_tell_apart(value):
 
 def test_photos_of_one_colour_hold_no_object():
     with pytest.raises(ValueError, match="every cell is object, or none is"):
-        split_foreground(lambda: iter([np.ones((4, 9, 10), np.float32)] * 3))
+        learn_object(lambda: iter([np.ones((4, 9, 10), np.float32)] * 3), map(view, [np.ones((9, 10))] * 3))
+
+
+def test_pieces_come_largest_first_and_without_crumbs():
+    mask = np.zeros((20, 20), bool)
+    mask[1:4, 1:4], mask[6:16, 6:16], mask[18, 18] = True, True, True
+    found = pieces(mask, 0.05)
+    assert [piece.sum() for piece in found] == [100, 9] and [p.sum() for p in pieces(mask)] == [100]
+    assert pieces(np.zeros((4, 4), bool)) == []

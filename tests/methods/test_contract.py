@@ -188,6 +188,11 @@ def test_photos_without_masks(case, tmp_path):
     root = folder_of(tmp_path / "birds", case.toy, masks=False)
     model = short(case.method).fit(open_collection(root), PARTS, Run(tmp_path / "run", {}))
     check(model.predict(case.toy[0].image), (256, 256))
+    if hasattr(case.method, "masks"):  # as if there were none: the same model
+        hidden = replace(short(case.method), masks="none").fit(
+            open_collection(folder_of(tmp_path / "more", case.toy)), PARTS, Run(tmp_path / "other", {})
+        )
+        assert all(torch.equal(value, state(model)[key]) for key, value in state(hidden).items())
 
 
 @pytest.mark.parametrize("parts", [-1, 1, 65])

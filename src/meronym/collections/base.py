@@ -5,7 +5,7 @@ import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -55,6 +55,7 @@ class Record:
 
     `mask` is the file the mask comes from: the photo itself where that has an alpha channel. `split` is None
     for a sample that belongs to every split. `row` is whatever else the adapter needs to find the annotation.
+    `full` is the record as it was before its mask and box were hidden.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Record:
     category: int | None = None
     split: str | None = None
     row: Any = None
+    full: "Record | None" = None
 
     @property
     def annotation(self) -> Path:
@@ -140,7 +142,8 @@ class Collection(Sequence[Sample], ABC):
         """Sample number `index`, read now (raises `BadPhoto`); or, for a slice, a smaller collection."""
         if isinstance(index, slice):
             return self.select(range(len(self))[index])
-        return self.read(self.records[index])
+        record = self.records[index]
+        return self.read(record) if record.full is None else replace(self.read(record.full), mask=None, box=None)
 
     def fingerprint(self, index: int) -> str:
         """A hash of the content of photo `index` and of its mask's source. It keys the feature cache.
@@ -148,7 +151,15 @@ class Collection(Sequence[Sample], ABC):
         Raises:
             BadPhoto: a file cannot be read.
         """
-        return self.key(self.records[index])
+        record = self.records[index]
+        return files_key(record) if record.full and record.photo.is_file() else self.key(record.full or record)
+
+    def without_masks(self) -> Self:
+        """The same photos as if nobody had said where the object is: neither masks nor boxes."""
+        blind = copy.copy(self)
+        blind.all_masked = False
+        blind.records = [replace(record, mask=None, box=None, full=record.full or record) for record in self.records]
+        return blind
 
     def select(self, indices: Iterable[int]) -> Self:
         """The samples at `indices`, in that order, as a collection."""

@@ -6,9 +6,11 @@ part found at its pixel. All photos are pooled, then scored once. Two protocols:
 box    the photo is cropped to its ground-truth box, without padding; the part is the argmax of the K logits, no mask.
        FG-NMI, FG-ARI. The first public release computed FG-ARI with the background as a label: `fg_ari_asreleased`.
 whole  the network sees the whole photo; outside the given mask a keypoint is background, one label more. NMI, ARI.
+       Where no mask is given, background is what the model finds to be more likely background than object.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -36,13 +38,16 @@ def evaluate_keypoints(model: PartModel, collection: Collection, protocol: str) 
         raise ValueError(f"{collection.name} has no keypoints to score against")
     kinds, parts = len(collection.keypoint_names), model.parts
     plain, masked = Contingency(parts, kinds), Contingency(parts + 1, kinds)
-    for sample, window, logits in located(model, collection, whole=protocol == "whole"):
-        points, kind = visible(sample)
+    for one in located(model, collection, whole=protocol == "whole"):
+        points, kind = visible(one.sample)
         if len(kind) == 0:
             continue
-        label = at_points(logits, window, model.segmenter.frame(window), points, model.segmenter.corners)
+        where = one.window, model.segmenter.frame(one.window), points, model.segmenter.corners
+        label, inside = at_points(one.logits, *where), on_object(one.sample, points)
+        if one.sample.mask is None and one.objects is not None:
+            inside = at_points(torch.stack([0.5 - one.objects, one.objects - 0.5]), *where) == 1
         plain.update(label, kind)
-        masked.update(torch.where(on_object(sample, points), label + 1, 0), kind)
+        masked.update(torch.where(inside, label + 1, 0), kind)
     return _scores(plain, masked, protocol)
 
 
@@ -93,9 +98,16 @@ def at_points(
     return found[0, :, 0].argmax(0)
 
 
-def located(
-    model: PartModel, collection: Collection, whole: bool = False
-) -> Iterator[tuple[Sample, Window, Float[Tensor, "K h w"]]]:
+class Located(NamedTuple):
+    """What a model says of a photo. window: what was looked at. objects: where the object is, if the model knows."""
+
+    sample: Sample
+    window: Window
+    logits: Float[Tensor, "K h w"]
+    objects: Float[Tensor, "h w"] | None
+
+
+def located(model: PartModel, collection: Collection, whole: bool = False) -> Iterator[Located]:
     """Each usable photo with the window that was looked at (the object's box, or the whole photo) and its logits.
 
     Features of a frozen backbone come from the cache. In a box the model is not told the mask; whole, it is.
@@ -106,7 +118,7 @@ def located(
     for sample in usable(collection):
         window = photo_window(sample) if whole else model.segmenter.window(object_box(sample))
         view = model.view(sample, window)
-        yield sample, window, model.segment([view if whole else View(view.window, view.photo, None)])[0][0]
+        yield Located(sample, window, *model.segment([view if whole else View(view.window, view.photo, None)])[0])
 
 
 def usable(collection: Collection) -> Iterator[Sample]:
@@ -120,14 +132,15 @@ def usable(collection: Collection) -> Iterator[Sample]:
                 say(f"skipped {error}")
 
 
-def _from_cache(
-    segmenter: HeadSegmenter, collection: Collection, whole: bool
-) -> Iterator[tuple[Sample, Window, Float[Tensor, "K h w"]]]:
+def _from_cache(segmenter: HeadSegmenter, collection: Collection, whole: bool) -> Iterator[Located]:
     features, device = extract(collection, segmenter, FeatureCache(), whole, least=0), best_device()
     for positions, maps, foreground in features.batches():
         with torch.inference_mode():
-            logits = segmenter.cut(maps.to(device), foreground.to(device) if whole else None)
-        for position, one in zip(positions, logits.cpu(), strict=True):
+            maps = maps.to(device)
+            logits = segmenter.cut(maps, foreground.to(device) if whole and features.masked else None)
+            objects = segmenter.find(maps)
+        for place, position in enumerate(positions):
             sample = collection[features.rows[position]]
             window = photo_window(sample) if whole else segmenter.window(object_box(sample))
-            yield sample, window, one
+            found = None if objects is None else objects[place].cpu()
+            yield Located(sample, window, logits[place].cpu(), found)

@@ -18,12 +18,15 @@ def evaluate_pixels(model: PartModel, collection: Collection, protocol: str) -> 
         raise ValueError(f"{collection.name} has no part labels to score against")
     kinds, whole = len(collection.part_names) + 1, protocol == "whole"
     table = Contingency(model.parts + 1, kinds)
-    for sample, window, logits in located(model, collection, whole):
+    for sample, window, logits, objects in located(model, collection, whole):
         assert sample.part_labels is not None
         size = sample.image.size
         found, _ = paint(logits, window, size, model.segmenter.corners)
         if whole and sample.mask is not None:
             found = found * sample.mask
+        elif whole and objects is not None:
+            inside, _ = paint(torch.stack([objects - 0.5, 0.5 - objects]), window, size, model.segmenter.corners)
+            found = found * (inside == 1)
         counted = slice(None) if whole else sample.part_labels > 0
         predicted, true = (
             torch.from_numpy(map_[counted].astype("int64")).flatten() for map_ in (found, sample.part_labels)

@@ -102,7 +102,7 @@ def part_centres(model: PartModel, collection: Collection) -> Landmarks:
     """The centres of the parts in every usable photo."""
 
     def centres() -> Iterator[tuple[Sample, np.ndarray]]:
-        for sample, window, logits in located(model, collection):
+        for sample, window, logits, _ in located(model, collection):
             grid = (logits.shape[2], logits.shape[1])
             inside = np.ones(grid[::-1], np.float32) if sample.mask is None else crop_mask(sample.mask, window, grid)
             unit = soft_centres(logits, torch.from_numpy(np.asarray(inside)), model.segmenter.corners).numpy()

@@ -33,6 +33,10 @@ class Method(ABC):
         """The same settings with a number wherever None left the choice to K and the backbone."""
         return self
 
+    def seen(self, collection: Collection) -> Collection:
+        """As much of a collection as the method is to know."""
+        return collection
+
     def settings(self) -> dict[str, Any]:
         """What was chosen, for the run folder."""
         return {"method": self.name, **asdict(self)}

@@ -3,20 +3,26 @@
 import dataclasses
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from PIL import Image
 
 from meronym.backbones import FeatureCache, is_transformer, load_backbone
 from meronym.collections import Collection
-from meronym.features import FeatureSet, extract
-from meronym.masks import object_classifier, split_foreground
+from meronym.features import FeatureSet, Views, extract
+from meronym.masks import Line, along_edges, certainty, learn_object, object_classifier, pieces
 from meronym.methods.base import Method, check_parts, measured
 from meronym.model import PartModel, best_device
-from meronym.progress import say
+from meronym.progress import progress, say
 from meronym.segmenters import HeadSegmenter
 from meronym.training.run import Run
+
+MOST_PHOTOS = 400
+"""From which is learned what an object looks like."""
+LEAST_CELLS = 4
+"""An object of fewer cells is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +32,8 @@ class FrozenMethod(Method):
     centre: which share of each photo's own mean over its object is taken off its features, 0 to 1; None:
     `usual_centre`, or, where a method has none, half of it on transformers, whose cells all carry something of the
     whole photo, and nothing on convolutional networks.
+
+    masks: "none" for parts from the photos alone, whatever masks and boxes there are.
     """
 
     usual_centre: ClassVar[float | None] = None
@@ -34,6 +42,10 @@ class FrozenMethod(Method):
     layers: tuple[str, ...] | None = None
     size: int | None = None
     centre: float | None = None
+    masks: Literal["none"] | None = None
+
+    def seen(self, collection: Collection) -> Collection:
+        return collection if self.masks is None else collection.without_masks()
 
     def resolved(self, parts: int) -> Self:
         if self.centre is not None:
@@ -44,7 +56,7 @@ class FrozenMethod(Method):
         return dataclasses.replace(self, centre=usual)
 
     def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
-        method = self.resolved(parts)
+        method, collection = self.resolved(parts), self.seen(collection)
         about = method.settings() | {"seed": seed}
         with measured(about):
             segmenter, features = method.prepare(collection, parts)
@@ -67,16 +79,20 @@ class FrozenMethod(Method):
         Where there is no mask, the objects are found by the features.
         """
         check_parts(parts, len(collection))
+        collection = self.seen(collection)
         backbone = load_backbone(self.backbone, layers=self.layers, size=self.size).to(best_device())
         assert self.centre is not None, "settings are resolved before anything is prepared"
         blind = not collection.all_masked and all(r.mask is None and r.box is None for r in collection.records)
         segmenter = HeadSegmenter(backbone, parts, self.centre, zoom=not blind)
         features = extract(collection, segmenter, FeatureCache(), whole=blind)
         check_parts(parts, len(features))
-        if not features.masked:
+        if features.masked:
+            weight, bias = object_classifier(features.maps(), features.foreground / 255)
+        else:
             say("no masks given: finding the objects by their features")
-            features = found_objects(features, collection)
-        weight, bias = object_classifier(features.maps(), features.foreground / 255)
+            features, (weight, bias) = found_objects(
+                features, Views(collection, segmenter, FeatureCache(), whole=blind)
+            )
         with torch.no_grad():
             segmenter.object.weight.copy_(torch.from_numpy(weight)[None, :, None, None])
             segmenter.object.bias.fill_(bias)  # type: ignore[union-attr]
@@ -84,17 +100,25 @@ class FrozenMethod(Method):
         return segmenter, features
 
 
-def found_objects(features: FeatureSet, collection: Collection) -> FeatureSet:
-    """The same features with the foreground that they themselves show; a photo without any is left out."""
-    foreground = np.stack(split_foreground(features.maps)).astype(np.uint8) * 255
-    found = (foreground > 0).sum((1, 2)) >= 4
-    keep = np.flatnonzero(found).tolist()
-    lost = [row for row, here in zip(features.rows, found, strict=True) if not here]
-    empty = [(collection.ids[row], "no object found in it") for row in lost]
-    return dataclasses.replace(
-        features,
-        rows=[features.rows[i] for i in keep],
-        paths=[features.paths[i] for i in keep],
-        foreground=foreground[keep],
-        skipped=features.skipped + empty,
-    )
+def found_objects(features: FeatureSet, views: Views) -> tuple[FeatureSet, Line]:
+    """The same features with the foreground that they themselves show, and what tells it from the background.
+
+    Learned from MOST_PHOTOS photos, found in all. A photo without any object is left out; of several all are kept.
+    """
+
+    def guide(i: int) -> Image.Image:
+        return views.guide(features.rows[i], features.paths[i].stem, features.foreground.shape[1:])
+
+    some = range(0, len(features), -(-len(features) // MOST_PHOTOS))
+    line = learn_object(lambda: map(features.map, some), map(guide, some))
+    foreground = np.empty_like(features.foreground)
+    with progress("objects", len(features)) as advance:
+        for i in range(len(features)):
+            foreground[i] = np.rint(255 * along_edges(certainty(features.map(i), line), guide(i)))
+            advance(i + 1)
+    here = (foreground > 127).sum((1, 2)) >= LEAST_CELLS
+    several = sum(len(pieces(one > 127)) > 1 for one in foreground[here])
+    say(f"objects found in {here.sum():,} of {len(here):,} photos, several in {several:,}")
+    empty = [(views.collection.ids[features.rows[i]], "no object found in it") for i in np.flatnonzero(~here)]
+    found = dataclasses.replace(features, foreground=foreground, skipped=features.skipped + empty)
+    return found.select(np.flatnonzero(here).tolist()), line
