@@ -18,17 +18,21 @@ from meronym.collections import Collection, open_again
 from meronym.evaluation.boundaries import evaluate_boundaries
 from meronym.evaluation.how_many import how_many
 from meronym.evaluation.keypoints import PROTOCOLS, evaluate_keypoints
+from meronym.evaluation.lines import plain, result_line, train_command
 from meronym.evaluation.pixels import evaluate_pixels
 from meronym.evaluation.regression import BASELINES, evaluate_baseline, evaluate_regression
 from meronym.evaluation.results import append
+from meronym.evaluation.steadiness import shaky, steadiness
 from meronym.files import write_atomically
 from meronym.methods import METHODS, Method
 from meronym.methods.base import checked
 from meronym.methods.frozen import FrozenMethod
 from meronym.model import PartModel, run_folder
 from meronym.progress import say
-from meronym.report import write_report
+from meronym.report import landing_svg, write_report
 from meronym.training.run import Run
+
+STABILITY = "stability.json"
 
 
 def train(
@@ -66,20 +70,25 @@ def train(
     collection = way.seen(collection)
     stable: dict[int, float] = {}
     if parts is None and run and (Path(run) / "settings.yaml").exists():
-        parts = int(Run.read(run)["parts"])
+        parts, stable = int(Run.read(run)["parts"]), _stability(Path(run))
     elif parts is None:
         parts, stable = _how_many(way, collection, seed)
     chosen = way.resolved(parts)
     name = run or Path("runs") / f"{collection.name}-{method}-{getattr(chosen, 'backbone', 'deeplab')}-k{parts}-s{seed}"
     record = {"photos": str(photos), "kind": kind, "parts": parts, "seed": seed, "starts": starts}
-    folder = Run(name, record | _plain(chosen.settings()))
+    folder = Run(name, record | plain(chosen.settings()))
     page = folder.folder / "report.html"
+    if stable:
+        write_atomically(folder.folder / STABILITY, json.dumps(stable))
     if folder.finished:
         model = PartModel.load(folder.folder)
         say(f"{folder.folder} is finished" + (f": {page}" if page.exists() else ""))
     else:
         model = _best_of(chosen, collection, parts, folder, seed, starts)
-        model.about |= {"stability": {k: round(v, 4) for k, v in stable.items()}} if stable else {}
+        if stable and isinstance(chosen, FrozenMethod):
+            steady = [round(value, 4) for value in steadiness(model, chosen, collection, folder, seed)]
+            say(shaky(model.names, steady))
+            model.about |= {"stability": stable, "steadiness": steady}
         model.save(folder.model)
         say(f"the model is in {folder.model}")
     if report and not page.exists() and not rank_zero_only.rank:
@@ -126,6 +135,7 @@ def evaluate(
         raise ValueError(f"--protocol {protocol}: one of {', '.join(PROTOCOLS)}, regression, boundaries")
     model = PartModel.load(run)
     before = Run.read(run)
+    picture = Path(run) / f"landing-{protocol}.svg"
     everything = open_again(photos or before["photos"], kind or before["kind"])
     if before.get("masks") == "none":
         everything = everything.without_masks()
@@ -137,12 +147,15 @@ def evaluate(
         found = evaluate_boundaries(model, collection)
     else:
         score = evaluate_pixels if collection.part_names else evaluate_keypoints
-        found = score(model, collection, protocol)
+        found, counts, kinds = score(model, collection, protocol)
+        names = ["no part"] * (len(counts) - model.parts) + list(model.names)
+        write_atomically(picture, landing_svg(counts, names, kinds))
+        say(f"which part is where: {picture}")
     scores = {name: round(value, 3) for name, value in found.items()}
-    line = _line(model, before, collection, split, protocol) | scores
+    line = result_line(model, before, collection, split, protocol) | scores
     words = ["meronym", "evaluate", run, *([photos] if photos else []), *(["--kind", kind] if kind else [])]
     words += [*(["--split", split] if split != "test" else []), "--protocol", protocol]
-    append(results, line | {"command": f"{_train_command(run, before)} && {shlex.join(map(str, words))}"})
+    append(results, line | {"command": f"{train_command(run, before)} && {shlex.join(map(str, words))}"})
     path = Path(run) / "scores.json"
     merged = (json.loads(path.read_text()) if path.exists() else {}) | scores
     write_atomically(path, json.dumps(merged, indent=2) + "\n")
@@ -315,6 +328,12 @@ def _default_backbone() -> str:
     return name
 
 
+def _stability(run: Path) -> dict[int, float]:
+    """The stability of each number of parts, where it was looked at before a run began."""
+    path = run / STABILITY
+    return {int(k): v for k, v in json.loads(path.read_text()).items()} if path.exists() else {}
+
+
 def _how_many(method: Method, collection: Collection, seed: int) -> tuple[int, dict[int, float]]:
     """A number of parts where the user gives none, said with its reasons."""
     if not isinstance(method, FrozenMethod):
@@ -323,7 +342,7 @@ def _how_many(method: Method, collection: Collection, seed: int) -> tuple[int, d
     for k, value in stable.items():
         say(f"{k:>3} parts {'#' * round(40 * max(value, 0))} {value:.2f}" + "  <- taken" * (k == parts))
     say(f"two halves of the photos agree best on {parts} parts; --parts N for another number")
-    return parts, stable
+    return parts, {k: round(value, 4) for k, value in stable.items()}
 
 
 def _best_of(method: Method, collection: Collection, parts: int, run: Run, seed: int, starts: int) -> PartModel:
@@ -348,49 +367,6 @@ def _best_of(method: Method, collection: Collection, parts: int, run: Run, seed:
     if curve.exists():  # a closed-form method has none
         (run.folder / "metrics.csv").write_bytes(curve.read_bytes())
     return models[best]
-
-
-def _line(
-    model: PartModel, before: Mapping[str, Any], collection: Collection, split: str, protocol: str
-) -> dict[str, Any]:
-    about = model.about
-    masked = any(record.mask is not None for record in collection.records) or collection.all_masked
-    unusual = [setting for setting in _unusual(before) if setting != "masks=none" and "workers" not in setting]
-    return {
-        "collection": collection.name,
-        "split": split,
-        "protocol": protocol,
-        "method": "+".join([about["method"], *unusual]),
-        "backbone": about.get("backbone") or f"{about['trunk']} / {about['phi']}",
-        "parts": model.parts,
-        "seed": before["seed"],
-        "masks": "given" if masked else "none",
-        "train_seconds": about["train_seconds"],
-        "peak_mb": about["peak_mb"],
-    }
-
-
-def _train_command(run: str | Path, before: Mapping[str, Any]) -> str:
-    """The command that makes a run like this one."""
-    words = ["meronym", "train", before["photos"], "--run", run, "--seed", before["seed"], "--parts", before["parts"]]
-    words += ["--method", before["method"], *(["--backbone", before["backbone"]] if "backbone" in before else [])]
-    words += ["--starts", before["starts"]] if before["starts"] != 1 else []
-    words += ["--kind", before["kind"]] if before["kind"] else []
-    others = _unusual(before)
-    return shlex.join(map(str, words + (["--set", *others] if others else [])))
-
-
-def _unusual(before: Mapping[str, Any]) -> list[str]:
-    """The settings of a run that are not its method's own choice, each as name=value."""
-    own = {"backbone": before["backbone"]} if "backbone" in before else {}
-    usual = _plain(METHODS[before["method"]](**own).resolved(before["parts"]).settings())
-    others = {key: before[key] for key in usual if key in before and before[key] != usual[key]}
-    return [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in others.items()]
-
-
-def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """As YAML keeps it: tuples become lists."""
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
 
 
 def _nearest(word: str, known: Any) -> str:

@@ -62,7 +62,7 @@ def scores(true, found) -> tuple[float, float]:
 def test_box_protocol():
     x, _, kind, on = known_points()
     stripe = np.clip((x - 10) / 40 * PARTS, 0, PARTS - 1e-6).astype(int)
-    found = evaluate_keypoints(PartModel(Stripes(PARTS)), Known(), "box")
+    found = evaluate_keypoints(PartModel(Stripes(PARTS)), Known(), "box").scores
     assert (found["fg_nmi"], found["fg_ari"]) == pytest.approx(scores(kind, stripe))
     assert found["fg_ari_asreleased"] == pytest.approx(scores(kind, np.where(on, stripe + 1, 0))[1])
 
@@ -70,7 +70,7 @@ def test_box_protocol():
 def test_whole_protocol():
     x, _, kind, on = known_points()
     stripe = (x / 60 * PARTS).astype(int)
-    found = evaluate_keypoints(PartModel(Stripes(PARTS)), Known(), "whole")
+    found = evaluate_keypoints(PartModel(Stripes(PARTS)), Known(), "whole").scores
     assert (found["nmi"], found["ari"]) == pytest.approx(scores(kind, np.where(on, stripe + 1, 0)))
 
 
@@ -78,7 +78,7 @@ def test_without_masks_the_model_says_what_is_background():
     x, _, kind, _ = known_points()
     model = PartModel(Stripes(PARTS))
     model.segmenter.finds = True
-    found = evaluate_keypoints(model, Known().without_masks(), "whole")
+    found = evaluate_keypoints(model, Known().without_masks(), "whole").scores
     label = np.where(x >= SIZE[0] / 2, 1 + np.floor(x / SIZE[0] * PARTS), 0)
     assert (found["nmi"], found["ari"]) == pytest.approx(scores(kind, label))
 
@@ -105,7 +105,7 @@ def test_pixels(protocol):
         keep = sample.part_labels > 0 if protocol == "box" else np.full(sample.mask.shape, True)
         found.append(predicted[keep]), true.append(sample.part_labels[keep])
     expected = scores(np.concatenate(true), np.concatenate(found))
-    got = evaluate_pixels(model, toy, protocol)
+    got = evaluate_pixels(model, toy, protocol).scores
     assert tuple(got.values())[:2] == pytest.approx(expected) and 0 < tuple(got.values())[2] < 100
     assert list(got) == (["fg_nmi", "fg_ari", "fg_miou"] if protocol == "box" else ["nmi", "ari", "miou"])
 
@@ -145,3 +145,11 @@ def test_cached_features_give_the_logits_of_the_network(whole):
         direct = model.segment([view])[0][0]
         assert window == (photo_window(sample) if whole else model.segmenter.window(sample.box))
         assert (direct - logits).abs().max() < 0.02 * direct.abs().max()
+
+
+@pytest.mark.parametrize(("protocol", "rows"), [("box", PARTS), ("whole", PARTS + 1)])
+def test_counts_say_what_lies_on_which_part(protocol, rows):
+    scored = evaluate_keypoints(PartModel(Stripes(PARTS)), Known(), protocol)
+    kind = known_points()[2]
+    assert scored.counts.shape == (rows, len(scored.kinds))
+    assert scored.counts.sum(0).tolist() == np.bincount(kind.astype(int), minlength=len(scored.kinds)).tolist()

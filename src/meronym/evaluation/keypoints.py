@@ -30,8 +30,18 @@ from meronym.segmenters import HeadSegmenter
 PROTOCOLS = ("box", "whole")
 
 
-def evaluate_keypoints(model: PartModel, collection: Collection, protocol: str) -> dict[str, float]:
-    """Scores ×100 of a model on a collection with keypoints. Raises ValueError for one without."""
+class Scored(NamedTuple):
+    """What came of a protocol. scores: ×100. counts: on which part (row) each kind (column) lies; a first row more than
+    the model has parts is the background. kinds: their names.
+    """
+
+    scores: dict[str, float]
+    counts: Int[np.ndarray, "R C"]
+    kinds: tuple[str, ...]
+
+
+def evaluate_keypoints(model: PartModel, collection: Collection, protocol: str) -> Scored:
+    """Score a model on a collection with keypoints. Raises ValueError for one without."""
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol {protocol!r}: one of {', '.join(PROTOCOLS)}")
     if not collection.keypoint_names:
@@ -48,7 +58,8 @@ def evaluate_keypoints(model: PartModel, collection: Collection, protocol: str) 
             inside = at_points(torch.stack([0.5 - one.objects, one.objects - 0.5]), *where) == 1
         plain.update(label, kind)
         masked.update(torch.where(inside, label + 1, 0), kind)
-    return _scores(plain, masked, protocol)
+    table = masked if protocol == "whole" else plain
+    return Scored(_scores(plain, masked, protocol), table.table.numpy(), tuple(collection.keypoint_names))
 
 
 def _scores(plain: Contingency, masked: Contingency, protocol: str) -> dict[str, float]:

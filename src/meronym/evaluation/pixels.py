@@ -7,13 +7,13 @@ a part; full scores count every pixel, with the background as one label more on 
 import torch
 
 from meronym.collections import Collection
-from meronym.evaluation.keypoints import located
+from meronym.evaluation.keypoints import Scored, located
 from meronym.metrics import Contingency
 from meronym.model import PartModel, paint
 
 
-def evaluate_pixels(model: PartModel, collection: Collection, protocol: str) -> dict[str, float]:
-    """Scores ×100 of a model on a collection with part labels, in protocol "box" (foreground) or "whole" (full)."""
+def evaluate_pixels(model: PartModel, collection: Collection, protocol: str) -> Scored:
+    """Score a model on a collection with part labels, in protocol "box" (foreground) or "whole" (full)."""
     if not collection.part_names:
         raise ValueError(f"{collection.name} has no part labels to score against")
     kinds, whole = len(collection.part_names) + 1, protocol == "whole"
@@ -34,4 +34,5 @@ def evaluate_pixels(model: PartModel, collection: Collection, protocol: str) -> 
         table.update(predicted, true)
     prefix = "" if whole else "fg_"
     scores = table.compute() | {"miou": table.matched_iou()}
-    return {prefix + name: 100 * value for name, value in scores.items()}
+    named = {prefix + name: 100 * value for name, value in scores.items()}
+    return Scored(named, table.table.numpy(), ("background", *collection.part_names))

@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
+from meronym.evaluation.steadiness import SHAKY
 from meronym.report.markup import Html, clean, join, tag
 
 STARVED = 0.01
@@ -38,6 +39,8 @@ class Tile:
 class PartRow:
     """One part. share: of the object, 0 to 1. present: in how many photos. sure: mean confidence, or NaN.
 
+    steady: how far two halves of the photos agree on it, 0 to 1, or NaN.
+
     crops: (picture relative to the page, id of its photo); none where no photo has the part, and then there
     is no picture of `where` it lies either.
     """
@@ -48,6 +51,7 @@ class PartRow:
     sure: float
     crops: Sequence[tuple[str, str]] = ()
     where: str | None = None
+    steady: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Page:
     """All that a report shows. surveyed: how many photos the figures of the parts come from.
 
     thing: what the shares are of, "object" or "photo". settings: text, shown as it is. charts: <svg> each.
+    landings: pictures relative to the page of what lies on which part.
     """
 
     collection: str
@@ -70,12 +75,13 @@ class Page:
     surveyed: int
     thing: str
     charts: Sequence[str]
+    landings: Sequence[str]
     version: str
 
     def html(self) -> str:
         """The whole file."""
         title = f"{counted(len(self.parts), 'part')} in {self.collection}"
-        sections = (_header(self, title), _gallery(self), _parts(self), _charts(self))
+        sections = (_header(self, title), _gallery(self), _parts(self), _landings(self), _charts(self))
         body = join(*sections, tag("footer", f"Made by Meronym {self.version}".rstrip(), "."))
         return (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -104,12 +110,15 @@ def self_check(parts: Sequence[PartRow], surveyed: int, thing: str) -> tuple[boo
     starved = [p for p in parts if p.share < STARVED]
     rare = [p for p in parts if p.present < RARE * surveyed and p not in starved]
     greedy = [p for p in parts if p.share > GREEDY and len(parts) > 2]
+    loose = [p for p in parts if p.steady < SHAKY]
     said = []
     if starved:
         said.append(f"{_listed(starved, 'holds', 'hold')} less than 1 % of the {thing}")
     if rare:
         said.append(f"{_listed(rare, 'is', 'are')} in fewer than 1 of 10 photos")
     said += [f"{part.name} covers {percent(part.share)} of the {thing}" for part in greedy]
+    if loose:
+        said.append(f"{_listed(loose, 'is', 'are')} shaky: otherwise in half of the photos")
     if said:
         advice = "Fewer parts, or another seed, may suit these photos better"
         return False, f"Look closer: {'; '.join(said)}. {advice}."
@@ -240,6 +249,8 @@ def _part(k: int, part: PartRow, page: Page) -> Html:
     ]
     if not math.isnan(part.sure):
         figures += [tag("br"), f"confidence {part.sure:.2f}"]
+    if not math.isnan(part.steady):
+        figures += [tag("br"), f"steadiness {part.steady:.2f}"]
     bar = tag("i", class_=f"p{k}", style=f"width:{100 * min(part.share, 1):.1f}%")
     name = tag("h3", tag("i", class_=f"dot p{k}"), part.name)
     head = tag("div", name, tag("div", bar, class_="bar"), tag("p", *figures))
@@ -249,6 +260,14 @@ def _part(k: int, part: PartRow, page: Page) -> Html:
     alt = f"where {part.name} lies in the {page.thing}"
     where = tag("img", class_="where", src=part.where, alt=alt, loading="lazy")
     return tag("article", head, where, tag("div", *crops, class_="crops"), class_="part")
+
+
+def _landings(page: Page) -> Html:
+    if not page.landings:
+        return Html()
+    how = "What the annotations of the scored photos say: of each kind, in percent, how much lies on which part."
+    pictures = [tag("img", src=src, alt="which part is where", style="max-width:100%") for src in page.landings]
+    return tag("section", tag("h2", "Which part is where"), tag("p", how, class_="hint"), *pictures)
 
 
 def _charts(page: Page) -> Html:

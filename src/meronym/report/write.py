@@ -78,6 +78,7 @@ def write_report(
         surveyed=len(found),
         thing="object" if found.on_objects else "photo",
         charts=_charts(folder, model),
+        landings=sorted(path.name for path in folder.glob("landing-*.svg")),
         version=_version(),
     )
     path = folder / "report.html"
@@ -145,7 +146,8 @@ def _row(found: Survey, model: PartModel, part: int, pictures: _Pictures) -> Par
         where = pictures.save(heat, f"where-{part:02d}.png")
     name, share = model.names[part - 1], float(found.share()[part - 1])
     present, sure = int(found.present()[part - 1]), float(found.sureness()[part - 1])
-    return PartRow(name, share, present, sure, crops, where)
+    steady = float(model.about.get("steadiness", [math.nan] * model.parts)[part - 1])
+    return PartRow(name, share, present, sure, crops, where, steady)
 
 
 def _lead(model: PartModel) -> str:
