@@ -32,16 +32,21 @@ class Contingency(Metric):
     def compute(self) -> dict[str, float]:
         return {"nmi": nmi(self.table), "ari": ari(self.table)}
 
-    def matched_iou(self) -> float:
-        """Mean intersection over union of the true labels that occur, each matched to one predicted label at most.
+    def matching(self) -> dict[int, tuple[int, float]]:
+        """For each predicted label the true one it is matched with, and their intersection over union.
 
-        The matching is the one with the highest sum (Hungarian method); a label without a match counts as 0.
+        One to one, with the highest sum (Hungarian method); where one side has more labels, some stay without.
         """
         counts = self.table.double()
         union = counts.sum(0) + counts.sum(1, keepdim=True) - counts
         iou = (counts / union.clamp(min=1)).numpy()
         rows, columns = linear_sum_assignment(iou, maximize=True)
-        return float(iou[rows, columns].sum() / max(int((counts.sum(0) > 0).sum()), 1))
+        return {int(row): (int(column), float(iou[row, column])) for row, column in zip(rows, columns, strict=True)}
+
+    def matched_iou(self) -> float:
+        """Mean intersection over union of the true labels that occur, after `matching`; one without counts as 0."""
+        found = sum(iou for _, iou in self.matching().values())
+        return found / max(int((self.table.sum(0) > 0).sum()), 1)
 
 
 def nmi(table: Int[Tensor, "R C"]) -> float:

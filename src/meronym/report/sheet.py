@@ -51,7 +51,7 @@ def overlay_sheet(
             x, right = round(left), round(left + height * _aspect(item))
             full = len(row) == columns and item is row[-1]
             cell = (max(1, (width if full else min(right, width)) - x), height)
-            sheet.paste(ImageOps.pad(_plot_small(item, cell), cell, color=ground), (x, top))
+            sheet.paste(ImageOps.pad(plot_small(item, cell), cell, color=ground), (x, top))
             left += height * _aspect(item) + gap
         top += height + gap
     return sheet
@@ -73,7 +73,7 @@ def _aspect(parts: Parts) -> float:
     return min(max(width / height, TALLEST), FLATTEST)
 
 
-def _plot_small(parts: Parts, cell: tuple[int, int]) -> Image.Image:
+def plot_small(parts: Parts, cell: tuple[int, int]) -> Image.Image:
     """The overlay, drawn at twice the size of the cell, so that its lines come out thin."""
     scale = 2 * min(cell[0] / parts.size[0], cell[1] / parts.size[1])
     return resized(parts, min(scale, 4)).plot()
