@@ -3,7 +3,7 @@
 import re
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,8 @@ from meronym.evaluation.results import SCORES, measured, paper_table, read
 from meronym.model import best_device
 from meronym.progress import say
 from meronym.recipes import DATA, TABLES, Data, Row
+from meronym.report.figures import FIGURES
 from meronym.training.loop import Interrupted
-
-FIGURES: dict[str, Callable[[Path, Path, Path], Any]] = {}
-"""Name -> function of the folder of data sets, the folder of runs and the folder to draw into; it returns the file."""
 
 
 class Missing(Exception):

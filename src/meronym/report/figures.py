@@ -13,7 +13,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from meronym.annotations.colours import palette
 from meronym.backbones import default_backbone
@@ -31,7 +31,12 @@ PARTS = 4
 LAYERS = ("relu3_2", "relu4_3", "relu5_2", "relu5_4")
 FEW = 120
 """Photos that are learned from where their features would take long: enough to see what a method finds."""
+HUMAN = " A human label has the colour of the last row's part that covers most of it."
 DETAILS = {
+    "relu3_2": "64 × 64 cells",
+    "relu4_3": "32 × 32 cells",
+    "relu5_2": "16 × 16 cells",
+    "relu5_4": "16 × 16 cells",
     "k-means": "on the same features",
     "DFF": "Collins et al., 2018",
     "SCOPS": "Hung et al., 2019",
@@ -73,7 +78,8 @@ def figure4(root: Path, runs: Path, out: Path) -> Path:
     fashion = place(root, "DeepFashion")
     people = subject(fashion if fashion.is_dir() else place(root, "CCP"), shown=9, most=FEW)
     ways = heads("k-means", "SCOPS", "contrast", "Meronym")
-    return draw(out / "figure4.png", [("", look(people, ways, runs / "figure4", human=True))], told(ways, people))
+    groups = [("", look(people, ways, runs / "figure4", human=True))]
+    return draw(out / "figure4.png", groups, told(ways, people) + HUMAN)
 
 
 def figure5(root: Path, runs: Path, out: Path) -> Path:
@@ -82,7 +88,7 @@ def figure5(root: Path, runs: Path, out: Path) -> Path:
     kinds = [subject(place(root, name), shown=4, most=FEW, title=title) for name, title in names.items()]
     ways = heads("DFF", "SCOPS", "k-means", "contrast", "Meronym")
     groups = [(kind.title, look(kind, ways, runs / f"figure5-{kind.title}", human=True)) for kind in kinds]
-    return draw(out / "figure5.png", groups, told(ways, *kinds))
+    return draw(out / "figure5.png", groups, told(ways, *kinds) + HUMAN)
 
 
 FIGURES: dict[str, Callable[[Path, Path, Path], Path]] = {
@@ -91,6 +97,7 @@ FIGURES: dict[str, Callable[[Path, Path, Path], Path]] = {
     "figure4": figure4,
     "figure5": figure5,
 }
+"""Name -> function of the folder of data sets, the folder of runs and the folder to draw into; it returns the file."""
 
 
 def place(root: Path, name: str) -> Path:
@@ -165,10 +172,8 @@ def look(
     rows += [Row("human", "labels", labelled(subject.shown, like))] if human else []
     rows += [Row(name, DETAILS.get(name, ""), parts) for name, parts in found.items()]
     boxes = [object_box(sample) for sample in subject.shown]
-    return [
-        Row(row.name, row.detail, [around_object(p, box) for p, box in zip(row.parts, boxes, strict=True)], row.plain)
-        for row in rows
-    ]
+    cut = [[around_object(smoothed(p), box) for p, box in zip(row.parts, boxes, strict=True)] for row in rows]
+    return [replace(row, parts=parts) for row, parts in zip(rows, cut, strict=True)]
 
 
 def trained(way: Method, photos: Collection, folder: Path) -> PartModel:
@@ -193,6 +198,12 @@ def matched(found: Sequence[Parts], like: Sequence[Parts]) -> list[Parts]:
     for part, (other, _) in table.matching().items():
         number[part + 1] = other + 1
     return [Parts(number[parts.labels], parts.names, id=parts.id, image=parts.image) for parts in found]
+
+
+def smoothed(parts: Parts, window: int = 9) -> Parts:
+    """Borders without their fringe: each pixel takes the label that is most frequent around it."""
+    labels = np.asarray(Image.fromarray(parts.labels).filter(ImageFilter.ModeFilter(window)))
+    return replace(parts, labels=labels)
 
 
 def labelled(samples: Sequence[Sample], like: Sequence[Parts]) -> list[Parts]:

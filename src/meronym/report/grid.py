@@ -89,6 +89,6 @@ def _columns(parts: Sequence[Parts], starts: Sequence[int], left: int, right: in
 
 
 def _drawn(parts: Parts, cell: tuple[int, int], plain: bool) -> Image.Image:
-    shown = parts.image if plain else plot_small(parts, cell)
+    shown = parts.image if plain else plot_small(parts, cell, alpha=0.68)
     assert shown is not None, "a grid shows photos"
     return shown.resize(cell, Image.Resampling.LANCZOS)

@@ -73,10 +73,10 @@ def _aspect(parts: Parts) -> float:
     return min(max(width / height, TALLEST), FLATTEST)
 
 
-def plot_small(parts: Parts, cell: tuple[int, int]) -> Image.Image:
+def plot_small(parts: Parts, cell: tuple[int, int], alpha: float = 0.55) -> Image.Image:
     """The overlay, drawn at twice the size of the cell, so that its lines come out thin."""
     scale = 2 * min(cell[0] / parts.size[0], cell[1] / parts.size[1])
-    return resized(parts, min(scale, 4)).plot()
+    return resized(parts, min(scale, 4)).plot(alpha)
 
 
 def resized(parts: Parts, scale: float) -> Parts:
