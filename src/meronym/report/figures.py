@@ -33,10 +33,10 @@ FEW = 120
 """Photos that are learned from where their features would take long: enough to see what a method finds."""
 HUMAN = " A human label has the colour of the last row's part that covers most of it."
 DETAILS = {
-    "relu3_2": "64 × 64 cells",
-    "relu4_3": "32 × 32 cells",
-    "relu5_2": "16 × 16 cells",
-    "relu5_4": "16 × 16 cells",
+    "relu3_2": "64 by 64 cells",
+    "relu4_3": "32 by 32 cells",
+    "relu5_2": "16 by 16 cells",
+    "relu5_4": "16 by 16 cells",
     "k-means": "on the same features",
     "DFF": "Collins et al., 2018",
     "SCOPS": "Hung et al., 2019",
