@@ -1,9 +1,9 @@
 """Figures 2 to 5 of the paper, drawn anew: what each method finds in the same photos, one colour for the same part.
 
 *Unsupervised Part Discovery from Contrastive Reconstruction*, NeurIPS 2021. Differs from them: all methods of Figures
-3 to 5 are heads on the same frozen backbone; k-means and deep feature factorisation stand beside SCOPS; Figure 4 shows
-Clothing Co-Parsing where there is no DeepFashion; Figure 5 shows cars (CarParts) and horses (Weizmann) in place of
-PASCAL-Part. The photos are spread evenly over the test photos, not chosen.
+3 to 5 are heads on the same frozen backbone, with the settings of Tables 1, 4 and 5; k-means and deep feature
+factorisation stand beside SCOPS; Figure 4 shows Clothing Co-Parsing where there is no DeepFashion; Figure 5 shows cars
+(CarParts) and horses (Weizmann) in place of PASCAL-Part. The photos are spread evenly over the test photos, not chosen.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -77,7 +77,7 @@ def figure4(root: Path, runs: Path, out: Path) -> Path:
     """People and what they wear."""
     fashion = place(root, "DeepFashion")
     people = subject(fashion if fashion.is_dir() else place(root, "CCP"), shown=9, most=FEW)
-    ways = heads("k-means", "SCOPS", "contrast", "Meronym")
+    ways = heads("k-means", "SCOPS", "contrast", "Meronym", centre=0.0)
     groups = [("", look(people, ways, runs / "figure4", human=True))]
     return draw(out / "figure4.png", groups, told(ways, people) + HUMAN)
 
@@ -86,7 +86,7 @@ def figure5(root: Path, runs: Path, out: Path) -> Path:
     """Cars and horses, a model for each."""
     names = {"CarParts": "cars", "WeizmannHorse": "horses"}
     kinds = [subject(place(root, name), shown=4, most=FEW, title=title) for name, title in names.items()]
-    ways = heads("DFF", "SCOPS", "k-means", "contrast", "Meronym")
+    ways = heads("DFF", "SCOPS", "k-means", "contrast", "Meronym", centre=0.0)
     groups = [(kind.title, look(kind, ways, runs / f"figure5-{kind.title}", human=True)) for kind in kinds]
     return draw(out / "figure5.png", groups, told(ways, *kinds) + HUMAN)
 
@@ -136,11 +136,13 @@ def spread(count: int, wanted: int) -> list[int]:
     return [int((place + 0.5) * count / wanted) for place in range(wanted)]
 
 
-def heads(*names: str) -> dict[str, Method]:
-    """Methods by the names they have in a figure, on the best backbone that can be had."""
+def heads(*names: str, centre: float | None = None) -> dict[str, Method]:
+    """Methods by the names they have in a figure, on the best backbone that can be had; centre: of k-means."""
     backbone = default_backbone()
-    kinds = {"k-means": KMeans, "DFF": DFF, "SCOPS": Scops, "contrast": Contrastive, "Meronym": Consensus}
-    return {name: kinds[name](backbone=backbone) for name in names}
+    kinds = {"DFF": DFF, "SCOPS": Scops, "contrast": Contrastive, "Meronym": Consensus}
+    ways: dict[str, Method] = {name: kind(backbone=backbone) for name, kind in kinds.items()}
+    ways["k-means"] = KMeans(backbone=backbone, centre=centre)
+    return {name: ways[name] for name in names}
 
 
 def told(ways: Mapping[str, Method], *subjects: Subject) -> str:
