@@ -18,6 +18,7 @@ from PIL import Image, ImageFilter
 from meronym.annotations.colours import palette
 from meronym.backbones import default_backbone
 from meronym.collections import Collection, Sample, open_collection
+from meronym.evaluation.lines import plain
 from meronym.methods import DFF, Consensus, Contrastive, KMeans, Method, Scops
 from meronym.metrics import Contingency
 from meronym.model import PartModel, object_box
@@ -181,8 +182,8 @@ def look(
 def trained(way: Method, photos: Collection, folder: Path) -> PartModel:
     """The model of a run, trained now if it is not there yet. A run that was interrupted goes on."""
     way = way.resolved(PARTS)
-    chosen = {key: list(value) if isinstance(value, tuple) else value for key, value in way.settings().items()}
-    run = Run(folder, {"collection": photos.name, "photos": len(photos), "parts": PARTS, "seed": 0, **chosen})
+    chosen = {"collection": photos.name, "photos": len(photos), "parts": PARTS, "seed": 0, **plain(way.settings())}
+    run = Run(folder, chosen)
     if not run.finished:
         say(f"{folder.name}: {way.name} on {len(photos):,} photos of {photos.name}")
         way.fit(photos, PARTS, run).save(run.model)
