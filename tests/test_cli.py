@@ -18,6 +18,7 @@ from PIL import Image
 
 from meronym import cli, commands, explorer, reproduction
 from meronym.evaluation import results
+from meronym.evaluation.lines import plain, train_command
 from meronym.export import command
 from meronym.methods import Contrastive, ContrastiveDeepLab, KMeans
 from pictures import disc, picture
@@ -107,6 +108,10 @@ def test_every_command_is_compared():
         ("train toy:4 --parts 3 --backbone vgg19 --method contrastive_deeplab", "brings its own networks"),
         ("train toy:4 --method contrastive --backbone efficientnet_lite0 --set stesp=3", "did you mean steps?"),
         ("train toy:4 --method contrastive --backbone efficientnet_lite0 --set steps=few", "steps=few: int is needed"),
+        (
+            "train toy:4 --parts 3 --backbone efficientnet_lite0 --set masks=found",
+            "setting masks=found: 'none' is needed",
+        ),
         ("train toy:4 --backbone efficientnet_lite0 --set steps", "--set steps: write name=value"),
         (
             "train toy:4 --parts 3 --method contrastive --backbone efficientnet_lite0 --set size=128 batch=0",
@@ -234,12 +239,12 @@ def test_the_best_of_several_starts_is_kept(meronym, method):
             layer_energies=None, layers=("relu3_2",), layer_weights=(1,), across="l2", learning_rate=1e-6
         ),
         Contrastive(backbone="efficientnet_lite0", cosine=False, size=64, layers=("blocks.3",)).resolved(4),
-        KMeans(backbone="efficientnet_lite0", centre=0.25),
+        KMeans(backbone="efficientnet_lite0", centre=0.25, masks="none"),
     ],
 )
 def test_the_command_noted_in_results_gives_the_same_settings(meronym, monkeypatch, method):
     record = {"photos": "my birds", "kind": "folder", "parts": 4, "seed": 2, "starts": 3}
-    command = commands._train_command("run 1", record | commands._plain(method.settings()))
+    command = train_command("run 1", record | plain(method.settings()))
     called = {}
     monkeypatch.setattr(
         commands, "train", lambda photos, parts, **rest: called.update(photos=photos, parts=parts, **rest)

@@ -121,9 +121,9 @@ def _outcome(data: str, row: Row, root: Path, asked: bool, seeds: Sequence[int],
 
 def _measure(data: Data, row: Row, root: Path, asked: bool, seeds: Sequence[int], runs: Path, results: Path) -> str:
     """Train and score whatever of a row is left."""
-    place, kind = _place(data, root), row.kind or data.kind
+    place = _place(data, root)
     try:
-        collection = open_collection(place, kind).name
+        collection = open_collection(place, data.kind).name
     except CollectionError as error:
         raise Missing(str(error)) from error
     left = _left(row, seeds, _lines(results), re.escape(collection))
@@ -132,14 +132,14 @@ def _measure(data: Data, row: Row, root: Path, asked: bool, seeds: Sequence[int]
     for seed in dict.fromkeys(seed for seed, _ in left):
         if row.network == "none":
             published = row.method.endswith("+published")
-            commands.baselines(place, published=published, kind=kind, results=results)
+            commands.baselines(place, published=published, kind=data.kind, results=results)
             continue
         name = f"{row.label}-{row.backbone or 'own'}-k{row.parts}-s{seed}"
         folder = runs / collection / (name + f"-masks-{row.masks}" * (row.masks != "given"))
         given: dict[str, Any] = {"method": row.method, "backbone": row.backbone, "settings": row.settings}
-        commands.train(place, row.parts, run=folder, seed=seed, kind=kind, report=False, **given)
+        commands.train(place, row.parts, run=folder, seed=seed, kind=data.kind, report=False, **given)
         for protocol in [protocol for own, protocol in left if own == seed]:
-            scores = commands.evaluate(folder, place, protocol=protocol, kind=kind, results=results)
+            scores = commands.evaluate(folder, place, protocol=protocol, kind=data.kind, results=results)
             shown = ", ".join(f"{SCORES[name]} {value:.1f}" for name, value in scores.items())
             say(f"{row.name}, seed {seed}, {protocol}: {shown}")
     return "measured" if left else "stands"

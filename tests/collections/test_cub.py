@@ -1,7 +1,5 @@
 """CUB-200-2011: its index files, and the real birds where they are at hand."""
 
-import shutil
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -49,16 +47,6 @@ def test_masks_may_be_absent_or_next_to_the_folder(root):
     (root.parent / "segmentations").rename(root.parent / "other")
     assert open_collection(root)[0].mask is None
     assert "none with a mask" in open_collection(root).summary()
-
-
-def test_masks_of_another_place_or_none(root):
-    shutil.copytree(root / "segmentations", root.parent / "other")
-    shutil.rmtree(root / "segmentations/001.Bird_1")
-    assert open_collection(root)[0].mask is None
-    assert open_collection(root, masks=root.parent / "other")[0].mask.any()
-    assert open_collection(root, "cub:masks=false:classes=002")[2].mask is None
-    with pytest.raises(CollectionError, match="masks nowhere: no such folder"):
-        open_collection(root, "cub:masks=nowhere")
 
 
 def test_masks_that_do_not_fit(root):

@@ -31,25 +31,18 @@ class Cub(Collection):
         source: the folder `CUB_200_2011`, or the one that holds it.
         classes: numbers of the species to take ("001", "001,002,003", or a list of numbers); all of them by
             default.
-        masks: a folder of masks in the place of `segmentations/`, of the same layout; False to use none at all.
 
     Raises:
         CollectionError: an index file is missing, or a class is not there.
     """
 
-    def __init__(
-        self,
-        source: str | Path,
-        *,
-        classes: str | int | Iterable[int | str] | None = None,
-        masks: str | Path | bool | None = None,
-    ) -> None:
+    def __init__(self, source: str | Path, *, classes: str | int | Iterable[int | str] | None = None) -> None:
         root = _root(Path(source))
         for name in (*INDEX_FILES, "parts/part_locs.txt", "parts/parts.txt", "classes.txt"):
             if not (root / name).is_file():
                 raise CollectionError(f"{root}: {name} is missing from CUB-200-2011's official layout")
         chosen = _class_numbers(classes)
-        records, skipped, present = _records(root, chosen, _masks_at(root, masks))
+        records, skipped, present = _records(root, chosen)
         if chosen and (absent := sorted(chosen - present)):
             raise CollectionError(
                 f"classes {', '.join(f'{c:03d}' for c in absent)}: not in {root} "
@@ -106,22 +99,10 @@ def _class_numbers(classes: str | int | Iterable[int | str] | None) -> set[int]:
         raise CollectionError(f"classes {classes!r}: numbers are expected, as in 001,002,003") from None
 
 
-def _masks_at(root: Path, masks: str | Path | bool | None) -> Path | None:
-    """The folder of masks: the one given, or `segmentations/` in the data set's folder or next to it."""
-    if masks is False:
-        return None
-    if masks is None or masks is True:
-        return next((at for at in (root / "segmentations", root.parent / "segmentations") if at.is_dir()), None)
-    if not Path(masks).is_dir():
-        raise CollectionError(f"masks {masks}: no such folder")
-    return Path(masks)
-
-
-def _records(
-    root: Path, chosen: set[int], masks_at: Path | None
-) -> tuple[list[Record], list[tuple[str, str]], set[int]]:
+def _records(root: Path, chosen: set[int]) -> tuple[list[Record], list[tuple[str, str]], set[int]]:
     """Records (row = official image id), what was skipped, and the numbers of all classes present."""
     photos, splits, classes, boxes = ({line[0]: line[1:] for line in read_index(root / name)} for name in INDEX_FILES)
+    masks_at = next((at for at in (root, root.parent) if (at / "segmentations").is_dir()), None)
     records, skipped, present = [], [], set()
     for image_id, (name, *_) in photos.items():
         try:
@@ -136,7 +117,7 @@ def _records(
         if not photo.is_file():
             skipped.append((str(photo), "no such file"))
             continue
-        mask = masks_at / Path(name).with_suffix(".png") if masks_at else None
+        mask = masks_at / "segmentations" / Path(name).with_suffix(".png") if masks_at else None
         records.append(
             Record(
                 name,

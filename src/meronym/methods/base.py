@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from types import NoneType, UnionType
-from typing import Any, ClassVar, Literal, Self, get_args, get_origin
+from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
 from meronym.collections import Collection
 from meronym.model import PartModel
@@ -55,7 +55,8 @@ def checked(name: str, value: Any, hint: Any) -> Any:
 
     Raises ValueError for a value that the type does not take.
     """
-    for kind in get_args(hint) if isinstance(hint, UnionType) else (hint,):
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    for kind in kinds:
         choices = get_args(kind)
         if get_origin(kind) is Literal and value in choices:
             return value
@@ -69,8 +70,8 @@ def checked(name: str, value: Any, hint: Any) -> Any:
                 continue
         if (value is None and kind is NoneType) or (kind in (bool, int, str) and type(value) is kind):
             return value
-    wanted = " or ".join(map(repr, get_args(hint))) if get_origin(hint) is Literal else getattr(hint, "__name__", hint)
-    raise ValueError(f"setting {name}={value}: {wanted} is needed")
+    words = [repr(word) for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
+    raise ValueError(f"setting {name}={value}: {' or '.join(words) or getattr(hint, '__name__', hint)} is needed")
 
 
 @contextmanager

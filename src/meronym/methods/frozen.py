@@ -93,6 +93,7 @@ class FrozenMethod(Method):
             features, (weight, bias) = found_objects(
                 features, Views(collection, segmenter, FeatureCache(), whole=blind)
             )
+            check_parts(parts, len(features))
         with torch.no_grad():
             segmenter.object.weight.copy_(torch.from_numpy(weight)[None, :, None, None])
             segmenter.object.bias.fill_(bias)  # type: ignore[union-attr]

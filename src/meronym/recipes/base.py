@@ -26,7 +26,7 @@ class Row:
 
     method, backbone, parts, settings: as `train` takes them, the settings in the method's own order. A method that
     brings its own networks has no backbone, one that needs no network has "none".
-    kind: of collection, where it is not the usual one of the data. masks: what its results say of them.
+    masks: what its results say of them: "given", or "none" where the setting `masks` hides them or none are needed.
     beside: the paper's row of the same table; None where it has none. why: why the two may differ, one line.
     seeds: several where the method is random. gpu: without one it is run only when it is asked for by name.
     """
@@ -38,7 +38,6 @@ class Row:
     backbone: str | None = "dinov2_vits14"
     parts: int = 4
     settings: Mapping[str, Any] = field(default_factory=dict)
-    kind: str | None = None
     masks: str = "given"
     protocols: tuple[str, ...] = ("box", "whole")
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -48,7 +47,8 @@ class Row:
     @property
     def label(self) -> str:
         """The method as lines of results name it."""
-        words = {k: v if isinstance(v, str) else json.dumps(v) for k, v in self.settings.items() if k != "workers"}
+        shown = {key: value for key, value in self.settings.items() if key not in ("workers", "masks")}
+        words = {key: value if isinstance(value, str) else json.dumps(value) for key, value in shown.items()}
         return self.method + "".join(f"+{key}={value}" for key, value in words.items())
 
     @property

@@ -72,8 +72,8 @@ TABLE3 = Table(
                 Row(
                     name="head_dinov2_no_masks",
                     beside="ResNet50 SwAV, VGG16 DeepCluster, found",
-                    why="the same without masks: the object is found in its box by the same features",
-                    kind="cub:masks=false",
+                    why="the same without masks and boxes: the object is found by the same features",
+                    settings={"masks": "none"},
                     masks="none",
                     **HEAD,
                 ),
