@@ -153,6 +153,7 @@ def predict(
     format: str = "png",
     kind: str | None = None,
     batch: int = 8,
+    ray: str | None = None,
 ) -> None:
     """Find the parts of all photos of a folder, and write them as annotations.
 
@@ -172,10 +173,12 @@ def predict(
         Of collection, where it cannot be told from its files.
     batch
         How many photos the network sees at a time.
+    ray
+        The address of a Ray cluster that does it, or "local" for one on this machine.
     """
     from meronym import commands
 
-    commands.predict(run, photos, out=out, format=format, kind=kind, batch=batch)
+    commands.predict(run, photos, out=out, format=format, kind=kind, batch=batch, ray=ray)
 
 
 @app.command

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -206,6 +207,7 @@ def predict(
     format: str = "png",
     kind: str | None = None,
     batch: int = 8,
+    ray: str | None = None,
 ) -> dict[str, Path]:
     """Find the parts of all photos, with the run's names, colours and merged parts; any number of photos.
 
@@ -220,12 +222,16 @@ def predict(
         format: png, colour, overlay, coco, coco_polygons, yolo, cvat, label_studio, parquet; several as "coco,yolo".
         kind: of collection, where it cannot be told from its files.
         batch: how many photos the network sees at a time.
+        ray: the address of a Ray cluster that does it, or "local" for one on this machine.
     """
+    from meronym import cluster
     from meronym.edits import load
     from meronym.prediction import Predictions, checked_formats
 
     if batch < 1:
         raise ValueError(f"--batch {batch}: at least 1")
+    if ray:
+        cluster.check()
     home = run_folder(run)
     model, edits = PartModel.load(home), load(home)
     formats = checked_formats(format, edits, model.names)
@@ -235,7 +241,7 @@ def predict(
     if left_out:
         say(f"left out {len(left_out)} photos that are marked as wrong")
     folder = Predictions(Path(out), model, collection, edits, source, left_out)
-    folder.label(batch)
+    folder.label(batch, partial(cluster.labelled, ray, run, folder) if ray else None)
     made = {name: folder.write(name) for name in formats}
     if folder.skipped:
         say(f"skipped {len(folder.skipped)} photos, listed in {folder.folder / 'skipped.txt'}")

@@ -218,8 +218,7 @@ def crop_mask(mask: np.ndarray, window: Window, size: tuple[int, int]) -> np.nda
     x0, y0, x1, y1 = _checked(window)
     width, height = size
     rows, columns = _clip(y0, y1, mask.shape[0]), _clip(x0, x1, mask.shape[1])
-    part = mask[rows, columns].astype(np.float64)
-    part = _cell_means(part, np.linspace(y0, y1, height + 1) - rows.start)
+    part = _cell_means(mask[rows, columns], np.linspace(y0, y1, height + 1) - rows.start)
     part = _cell_means(part.T, np.linspace(x0, x1, width + 1) - columns.start).T
     return np.clip(part, 0, 1).astype(np.float32)
 
@@ -346,9 +345,13 @@ def _clip(start: float, stop: float, length: int) -> slice:
 def _cell_means(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Means of rows over the cells between `edges` (in rows; 0 outside): (H, W) -> (cells, W)."""
     length = values.shape[0]
-    sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
+    sums = np.zeros((length + 1, values.shape[1]), np.float32)
+    np.cumsum(values, axis=0, out=sums[1:])
     at = np.clip(edges, 0, length)
     below = np.minimum(at.astype(int), max(length - 1, 0))
-    above = np.minimum(below + 1, length)
-    integral = sums[below] + (at - below)[:, None] * (sums[above] - sums[below])
-    return np.diff(integral, axis=0) / np.diff(edges)[:, None]
+    step = sums[np.minimum(below + 1, length)]
+    sums = sums[below]
+    step -= sums
+    step *= (at - below).astype(np.float32)[:, None]
+    sums += step
+    return np.diff(sums, axis=0) / np.diff(edges).astype(np.float32)[:, None]

@@ -31,6 +31,7 @@ from meronym.segmenters import Segmenter, build
 Photo = str | Path | Image.Image | np.ndarray
 MOST_PIXELS = 24_000_000
 """Of the photos of a batch; a photo's pixel takes eight bytes, or nine with a mask."""
+PAINTERS = 2
 
 
 @dataclass(eq=False)
@@ -106,15 +107,14 @@ class PartModel:
     def stream(self, samples: Iterable[Sample], batch: int = 8) -> Iterator[Parts]:
         """The parts of many photos, in order, in constant memory.
 
-        A batch is painted while the network sees the next one. Large photos come fewer at a time.
+        While the network sees a batch, the one before is painted and the next is cropped. Large photos come fewer at
+        a time.
         """
         painted: deque[Iterator[Parts]] = deque()
-        with ThreadPoolExecutor(4) as pool:
-            for group in _groups(samples, batch):
-                group = self._located(group, pool)
-                views = list(pool.map(self.view, group))
-                found = self.segment(views)
-                painted.append(pool.map(self.painted, group, views, *zip(*found, strict=True)))
+        with ThreadPoolExecutor(PAINTERS) as pool:
+            for group, views in ahead(lambda group: list(map(self.view, group)), self._located(samples, batch), 1, 2):
+                found = self.segment(views.result())
+                painted.append(pool.map(self.painted, group, views.result(), *zip(*found, strict=True)))
                 if len(painted) > 1:
                     yield from painted.popleft()
             while painted:
@@ -142,16 +142,23 @@ class PartModel:
                 results[i] = logits[place].float().cpu(), None if objects is None else objects[place].cpu()
         return results
 
-    def _located(self, group: list[Sample], pool: ThreadPoolExecutor) -> list[Sample]:
-        """Boxes for samples that come with neither mask nor box, where the model looks closely at objects."""
-        blind = [i for i, sample in enumerate(group) if sample.mask is None and sample.box is None]
-        if not (blind and self.segmenter.zoom and self.segmenter.finds):
-            return group
-        views = list(pool.map(lambda i: self.view(group[i], photo_window(group[i])), blind))
-        for i, (_, objects) in zip(blind, self.segment(views), strict=True):
-            assert objects is not None, "a segmenter that finds objects says where they are"
-            group[i] = replace(group[i], box=found_box(objects, group[i].image.size))
-        return group
+    def _located(self, samples: Iterable[Sample], batch: int) -> Iterator[list[Sample]]:
+        """Samples in groups. Those with neither mask nor box get a box, where the model looks closely at objects."""
+        groups = _groups(samples, batch)
+        if not (self.segmenter.zoom and self.segmenter.finds):
+            yield from groups
+            return
+
+        def wholes(group: list[Sample]) -> dict[int, View]:
+            blind = [i for i, sample in enumerate(group) if sample.mask is None and sample.box is None]
+            return {i: self.view(group[i], photo_window(group[i])) for i in blind}
+
+        for group, found in ahead(wholes, groups, 1, 2):
+            views = found.result()
+            for i, (_, objects) in zip(views, self.segment(list(views.values())), strict=True):
+                assert objects is not None, "a segmenter that finds objects says where they are"
+                group[i] = replace(group[i], box=found_box(objects, group[i].image.size))
+            yield group
 
     def painted(
         self, sample: Sample, view: "View", logits: Tensor, objects: Tensor | None, sharp: bool | None = None
@@ -163,10 +170,12 @@ class PartModel:
         size, corners = sample.image.size, self.segmenter.corners
         known = sample.mask is not None or objects is None
         if self.segmenter.sharp if sharp is None else sharp:
-            shares = logits.softmax(0)
-            outside = torch.zeros_like(shares[:1]) if known else 1 - objects[None]  # type: ignore[index]
-            maps = torch.cat([outside, (1 - outside) * shares])
-            labels, confidence = follow_edges(maps, view.window, sample.image, view.photo, corners)
+            maps = logits.softmax(0)
+            if not known:
+                maps = torch.cat([1 - objects[None], objects * maps])  # type: ignore[index]
+            within = None if sample.mask is None else object_box(replace(sample, box=None))
+            labels, confidence = follow_edges(maps, view.window, sample.image, view.photo, corners, within)
+            labels += known
         else:
             labels, confidence = paint(logits, view.window, size, corners)
             if not known:
@@ -300,15 +309,14 @@ def paint(
     window: Window,
     size: tuple[int, int],
     corners: bool = False,
-    band: int = 128,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Labels (uint8, part k is k + 1, 0 outside the window) and confidence (float32) at a photo's own size (w, h).
 
-    Logits are enlarged bilinearly, `band` rows at a time: K full-size maps of a large photo would not fit in memory.
+    Logits are enlarged bilinearly, a few rows at a time: K full-size maps of a large photo would not fit in memory.
     """
     labels, confidence = np.zeros(size[::-1], np.uint8), np.zeros(size[::-1], np.float32)
-    for place, values in enlarged(logits, window, size, band, corners):
-        best, label = values.softmax(0).max(0)
+    for place, values in enlarged(logits.transpose(0, 1), window, size, corners):
+        best, label = values.softmax(1).max(1)
         labels[place], confidence[place] = label.numpy() + 1, best.numpy()
     return labels, confidence
 

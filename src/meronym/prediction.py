@@ -8,7 +8,8 @@ out/coco.json, ...  the formats asked for, made from the label maps
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,48 +37,77 @@ class FolderTaken(ValueError):
 
 
 @dataclass
-class Predictions:
+class Labeller:
+    """What finds the parts, in which photos, and where their label maps go: all that one process needs."""
+
+    folder: Path
+    model: PartModel
+    collection: Collection
+    edits: Edits
+
+    def __post_init__(self) -> None:
+        self.ids = self.collection.ids
+        self.places = index_places(self.ids, self.folder / "labels")
+
+    def labelled(self, photos: Sequence[int], batch: int) -> Iterator[tuple[int, str]]:
+        """An index PNG for each of these photos: read ahead of the network, written behind it.
+
+        Yields each photo's number once, when it is done, with why it could not be used ("" if it could). What is in
+        memory does not grow with the number of photos.
+        """
+        number = {self.ids[i]: i for i in photos}
+        bad: deque[tuple[int, str]] = deque()
+
+        def samples() -> Iterator[Sample]:
+            for i, read in ahead(self.collection.__getitem__, photos, READERS, 2 * READERS):
+                try:
+                    yield read.result()
+                except BadPhoto as error:
+                    bad.append((i, error.reason))
+
+        def save(parts: Parts) -> int:
+            save_parts(self.places[number[parts.id or ""]], self.edits.apply(parts))
+            return number[parts.id or ""]
+
+        for _, saved in ahead(save, self.model.stream(samples(), batch), WRITERS, batch):
+            yield saved.result(), ""
+            while bad:
+                yield bad.popleft()
+        yield from bad
+
+
+@dataclass
+class Predictions(Labeller):
     """A folder of predictions. The same model, photos and edits go on where it stopped.
 
     model, collection: what finds the parts, and in which photos. edits: of the run. photos: what the user called the
     collection. left_out: ids of photos that are not wanted. skipped: (id, reason) of those that could not be used.
     """
 
-    folder: Path
-    model: PartModel
-    collection: Collection
-    edits: Edits
     photos: str
     left_out: frozenset[str] = frozenset()
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.ids = self.collection.ids
-        self.places = index_places(self.ids, self.folder / "labels")
+        super().__post_init__()
         self.skipped += self.collection.skipped
         self.made: dict[str, int] = self._checked().get("made", {})
         self.folder.mkdir(parents=True, exist_ok=True)
         self._record()
 
-    def label(self, batch: int = 8) -> None:
-        """An index PNG for each photo that has none: read ahead of the network, written behind it.
-
-        What is in memory does not grow with the number of photos.
-        """
+    def label(
+        self, batch: int = 8, by: Callable[[Sequence[int], int], Iterator[tuple[int, str]]] | None = None
+    ) -> None:
+        """An index PNG for each photo that has none; by: who makes them, as `labelled` does, which is the default."""
         wanted = [i for i, id_ in enumerate(self.ids) if id_ not in self.left_out]
         missing = [i for i in wanted if not is_whole(self.places[i])]
-        done, place_of = len(wanted) - len(missing), dict(zip(self.ids, self.places, strict=True))
+        done = len(wanted) - len(missing)
         if done and missing:
             say(f"{done:,} of {len(wanted):,} photos are labelled already")
         with progress("parts", len(wanted)) as advance:
             advance(done)
-
-            def save(parts: Parts) -> None:
-                save_parts(place_of[parts.id or ""], self.edits.apply(parts))
-
-            found = self.model.stream(self._samples(missing), batch)
-            for _, saved in ahead(save, found, WRITERS, batch):
-                saved.result()
+            for i, reason in (by or self.labelled)(missing, batch):
+                self.skipped += [(self.ids[i], reason)] if reason else []
                 done += 1
                 advance(done)
         lines = [f"{photo}: {reason}\n" for photo, reason in self.skipped]
@@ -104,13 +134,6 @@ class Predictions:
             write_edited(format, self._items(advance, chosen is FORMATS["overlay"]), path, self.edits, self.model.names)
         self._record(path.name, _changed(path))
         return path
-
-    def _samples(self, missing: Sequence[int]) -> Iterator[Sample]:
-        for i, read in ahead(self.collection.__getitem__, missing, READERS, 2 * READERS):
-            try:
-                yield read.result()
-            except BadPhoto as error:
-                self.skipped.append((self.ids[i], error.reason))
 
     def _items(self, advance: Any, with_photo: bool) -> Iterator[Item]:
         labelled = [i for i, place in enumerate(self.places) if self.ids[i] not in self.left_out and place.exists()]

@@ -51,11 +51,11 @@ class BadAnnotations(ValueError):
 
 
 class MissingExtra(ImportError):
-    """A library of the `annotations` extra is not installed."""
+    """A library of an extra is not installed."""
 
 
-def need(module: str) -> ModuleType:
-    """Imports a library that only some formats use.
+def need(module: str, who: str = "this format", extra: str = "annotations") -> ModuleType:
+    """Imports a library that only some formats, or another extra, use.
 
     Raises:
         MissingExtra: it is not installed; the message is the command that installs it.
@@ -64,9 +64,7 @@ def need(module: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        raise MissingExtra(
-            f'this format needs {package}, which is not installed: pip install "meronym[annotations]"'
-        ) from error
+        raise MissingExtra(f'{who} needs {package}, which is not installed: pip install "meronym[{extra}]"') from error
 
 
 def safe_name(name: str) -> str:

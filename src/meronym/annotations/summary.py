@@ -59,9 +59,10 @@ def summarise(labels: np.ndarray, names: Sequence[str], confidence: np.ndarray |
 
 def mean_confidence(labels: np.ndarray, confidence: np.ndarray, parts: int) -> list[float | None]:
     """The mean confidence of each of K parts, 0 to 1; None where the part is absent. labels, confidence: (H, W)."""
-    flat = labels.ravel()
-    areas = np.bincount(flat, minlength=parts + 1)[1:]
-    sums = np.bincount(flat, confidence.ravel(), minlength=parts + 1)[1:]
+    inside = labels > 0
+    there = labels[inside].astype(np.intp)
+    areas = np.bincount(there, minlength=parts + 1)[1:]
+    sums = np.bincount(there, confidence[inside], minlength=parts + 1)[1:]
     return [float(total / area) if area else None for total, area in zip(sums, areas, strict=True)]
 
 
