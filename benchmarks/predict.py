@@ -1,6 +1,7 @@
 """What `meronym predict` costs beyond the network, and whether its memory stays flat. Linux only.
 
-    python benchmarks/predict.py RUN PHOTOS [--count 48] [--results results]
+    python benchmarks/predict.py RUN PHOTOS [--count 48] [--bare] [--results results]
+    python benchmarks/predict.py RUN PHOTOS --interrupt
 
 Time: photos are labelled a few batches at a time (read, cropped, seen, painted at their own size, written as PNG), and
 after each of these the network alone sees the very same batches again, all of it twice. What is told is the median of
@@ -8,14 +9,20 @@ these pairs. The control is the same network on the same batches against itself:
 an overhead smaller than that is not known. Processor time counts all threads, so it says how much work there is beyond
 the network, whether a core is free for it or not.
 Memory: the peak resident set of a process that labels all of the photos, and of one that labels half of them.
+--bare: without the masks and boxes that the collection has, as a folder of photos is.
+--interrupt: all photos of the test split by one process that is interrupted (SIGINT) in the middle and another that
+goes on; each must be labelled once. What is told is the resident set after so many photos.
 """
 
 import argparse
 import json
 import multiprocessing
+import os
 import re
+import signal
 import tempfile
 import time
+from dataclasses import replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -72,21 +79,66 @@ def pairs(model: PartModel, collection: Collection) -> np.ndarray:
     return np.array(spent)
 
 
-def _peak(run: Path, photos: Path, count: int, queue: multiprocessing.Queue) -> None:
-    label(PartModel.load(run), open_collection(photos)[:count])
-    own = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    queue.put(int(own[1]) / 1024 if own else None)  # ru_maxrss would begin at the parent's
+def memory_mb(what: str, process: int | str = "self") -> float:
+    """VmRSS, the resident set now, or VmHWM, its peak; ru_maxrss would begin at the parent's."""
+    found = re.search(rf"{what}:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+    return int(found[1]) / 1024 if found else 0.0
 
 
-def peak_mb(run: Path, photos: Path, count: int) -> float:
+def opened(photos: Path, bare: bool = False) -> Collection:
+    collection = open_collection(photos)
+    if bare:
+        collection.records = [replace(record, mask=None, box=None) for record in collection.records]
+        collection.all_masked = False
+    return collection
+
+
+def _peak(run: Path, photos: Path, bare: bool, count: int, queue: multiprocessing.Queue) -> None:
+    label(PartModel.load(run), opened(photos, bare)[:count])
+    queue.put(memory_mb("VmHWM"))
+
+
+def peak_mb(run: Path, photos: Path, bare: bool, count: int) -> float:
     """The peak memory of a process of its own that labels so many photos."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    process = context.Process(target=_peak, args=(run, photos, count, queue))
+    process = context.Process(target=_peak, args=(run, photos, bare, count, queue))
     process.start()
     peak = queue.get()
     process.join()
     return peak
+
+
+def _begin(run: Path, photos: Path, folder: Path) -> None:
+    collection = open_collection(photos).split("test")
+    Predictions(folder, PartModel.load(run), collection, Edits(), "").label(BATCH)
+
+
+def interrupted(run: Path, photos: Path) -> None:
+    """Label the test split in two goes, and print the memory of each as it works."""
+    total = len(open_collection(photos).split("test"))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, before = Path(temporary), {}
+        for until in (total // 2, total):
+            process = multiprocessing.get_context("spawn").Process(target=_begin, args=(run, photos, folder))
+            process.start()
+            told = 0
+            while process.is_alive() and told < until:
+                done = sum(1 for _ in folder.glob("labels/**/*.png"))
+                if done >= min(told + 100, until) and done > len(before):
+                    told = done
+                    print(f"{done} photos: {memory_mb('VmRSS', process.pid or 0):.0f} MB")
+                time.sleep(0.02)
+            if until < total:
+                os.kill(process.pid or 0, signal.SIGINT)
+            process.join()
+            after = {path: path.stat().st_mtime_ns for path in folder.glob("labels/**/*.png")}
+            print(f"process ended with {process.exitcode}, {len(after)} of {total} photos are labelled")
+            assert all(after[path] == when for path, when in before.items()), "a photo was labelled twice"
+            before = after
+        skipped = folder / "skipped.txt"
+        missing = total - len(before)
+        print(f"skipped: {missing}" + (f"\n{skipped.read_text()}" if skipped.exists() else ""))
 
 
 def main() -> None:
@@ -95,17 +147,23 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--count", type=int, default=48)
     parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--bare", action="store_true")
+    parser.add_argument("--interrupt", action="store_true")
     given = parser.parse_args()
-    model, collection = PartModel.load(given.run), open_collection(given.photos)[: given.count]
+    if given.interrupt:
+        return interrupted(given.run, given.photos)
+    model, collection = PartModel.load(given.run), opened(given.photos, given.bare)[: given.count]
     count, name = len(collection), model.about.get("backbone", "deeplab")
-    setting = f"{collection.name}, {model.segmenter.size} px, batch {BATCH}, {torch.get_num_threads()} threads"
+    masks = ", no masks" * given.bare
+    threads = torch.get_num_threads()
+    setting = f"{collection.name}{masks}, {model.segmenter.size} px, batch {BATCH}, {threads} threads"
     spent, lines = pairs(model, collection), []
     for i, clock in enumerate(CLOCKS):
         whole, bare = spent[:, :, 0, i].ravel(), spent[:, :, 1, i].ravel()
         first, second = spent[:, 0, 1, i], spent[:, 1, 1, i]
         lines.append((clock, "s a photo", whole, bare, f"labelling {count} photos; the network alone"))
         lines.append((f"{clock}, control", "s a photo", second, first, "the network alone; the same again"))
-    large, small = (np.array([peak_mb(given.run, given.photos, n)]) for n in (count, count // 2))
+    large, small = (np.array([peak_mb(given.run, given.photos, given.bare, n)]) for n in (count, count // 2))
     lines.append(("memory", "MB", large, small, f"peak when labelling {count} photos; {count // 2} photos"))
     given.results.mkdir(parents=True, exist_ok=True)
     for what, unit, ours, other, compared in lines:
@@ -114,7 +172,7 @@ def main() -> None:
         spread = f"; {least:+.1f} to {most:+.1f} % in {len(ratios)} pairs" if len(ratios) > 1 else ""
         print(f"{what}: {100 * (1 / np.median(ratios) - 1):+.1f} %{spread}")
         line = {
-            "benchmark": f"predict, {what}, {name}",
+            "benchmark": f"predict, {what}, {name}{masks}",
             "ours": round(float(np.median(ours)), 4),
             "other": round(float(np.median(other)), 4),
             "ratio": round(float(np.median(ratios)), 3),

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from meronym import edges
-from meronym.edges import EPSILON, FINE, REACH, SHARPNESS, follow_edges
+from meronym.edges import EPSILON, FINE, REACH, SHARPNESS, follow_edges, highest
 from meronym.model import paint
 from pictures import picture
 
@@ -63,6 +63,16 @@ def test_it_is_the_guided_filter(corners):
     assert (labels == shares.argmax(0).numpy())[inner].mean() > 0.99
     best = (shares.clamp(0, 1).max(0).values / shares.clamp(0, 1).sum(0)).numpy()
     np.testing.assert_allclose(confidence[inner], best[inner], atol=0.01)
+
+
+def test_the_highest_and_which_it_is():
+    values = torch.rand(5, 256, 7, generator=torch.Generator().manual_seed(0))
+    values[0, :, 0] = 0
+    values[1, [4, 9], 1] = 1
+    best, which = highest(values)
+    np.testing.assert_allclose(best, values.amax(1), rtol=2**-15)
+    np.testing.assert_allclose(values.gather(1, which[:, None].long())[:, 0], values.amax(1), rtol=2**-15)
+    assert which[0, 0] == 0 and which[1, 1] == 4
 
 
 @pytest.mark.parametrize("window", [(-30, -20, 190, 200), (40, 30, 140, 130), (150, 90, 400, 300)])

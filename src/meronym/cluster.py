@@ -5,6 +5,7 @@ the same path. What a worker that dies had begun goes to another one; a photo th
 """
 
 import os
+import pickle
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,10 @@ def check() -> None:
 class Worker:
     """One process of the cluster."""
 
-    def __init__(self, run: str, labeller: dict[str, Any], batch: int) -> None:
-        self.labeller, self.batch = Labeller(model=PartModel.load(run_folder(run)), **labeller), batch
+    def __init__(self, given: bytes) -> None:
+        here, run, self.batch, labeller = pickle.loads(given)
+        os.chdir(here)  # paths may begin there
+        self.labeller = Labeller(model=PartModel.load(run_folder(run)), **labeller)
 
     def __call__(self, given: dict[str, np.ndarray]) -> dict[str, list[Any]]:
         photos = given["data"].tolist()
@@ -60,20 +63,19 @@ def labelled(
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="error")
+        ray.init(address, log_to_driver=False, logging_level="error")
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ConnectionError(
-            f"--ray {address}: no cluster there; `ray start --head` on one machine makes one"
-        ) from error
+        raise ConnectionError(f"--ray {address}: no cluster there; `ray start --head` begins one") from error
     try:
         data.DataContext.get_current().enable_progress_bars = False
         there = ray.cluster_resources()
         gpus = int(there.get("GPU", 0))
         groups = np.array_split(np.array(photos), -(-len(photos) // PHOTOS))
-        given = {"folder": labeller.folder.resolve(), "collection": labeller.collection, "edits": labeller.edits}
+        asked = {"folder": labeller.folder, "collection": labeller.collection, "edits": labeller.edits}
+        given = pickle.dumps((Path.cwd(), run, batch, asked))  # or Ray Data looks at every photo, to describe it
         found = data.from_numpy(groups).map_batches(
             Worker,
-            fn_constructor_args=(str(run), given, batch),
+            fn_constructor_args=(given,),
             batch_size=None,
             compute=data.ActorPoolStrategy(min_size=1, max_size=min(gpus or int(there["CPU"]), len(groups))),
             num_cpus=1,

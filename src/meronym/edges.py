@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
@@ -51,7 +51,7 @@ def follow_edges(
         red, green, blue = torch.from_numpy(photo).permute(2, 0, 1)[:, :, None].contiguous()
         a, b, c, shares = values.unflatten(1, (4, -1)).unbind(1)
         shares = shares.addcmul_(a, red).addcmul_(b, green).addcmul_(c, blue).clamp_(0, 1)
-        best, label = shares.max(1)
+        best, label = highest(shares)
         labels[place], confidence[place] = label.numpy(), (best / shares.sum(1).clamp(min=1e-6)).numpy()
     return labels, confidence
 
@@ -72,6 +72,7 @@ def colour_model(maps: Float[Tensor, "C h w"], view: Image.Image, corners: bool 
     return _mean(torch.cat([slope, offset[:, None]], 1))
 
 
+<<<<<<< HEAD
 def outlined(inside: Float[Tensor, "h w"], view: Image.Image) -> Bool[np.ndarray, "H W"]:
     """Where the object is (`inside`: how surely each cell of the network's grid is), FINE pixels to a cell."""
     height, width = FINE * inside.shape[0], FINE * inside.shape[1]
@@ -79,6 +80,17 @@ def outlined(inside: Float[Tensor, "h w"], view: Image.Image) -> Bool[np.ndarray
     a, b = colour_model(torch.stack([1 - inside, inside]), view).split([3, 1], 1)
     shares = torch.einsum("hicw,hwi->hcw", a, torch.from_numpy(colours)) + b[:, 0]
     return (shares[:, 1] > shares[:, 0]).numpy()
+=======
+def highest(values: Float[Tensor, "H C W"]) -> tuple[Float[Tensor, "H W"], Int[Tensor, "H W"]]:
+    """The highest of at most 256 values at each place, none below 0, and which it is (the first, where they are equal).
+
+    In the last byte of each value stands its number, so that one maximum gives both, in half the time; that cuts values
+    to 2^-15 of themselves.
+    """
+    numbers = torch.arange(255, 255 - values.shape[1], -1, dtype=torch.int32)[:, None]
+    both = values.view(torch.int32).bitwise_and(-256).bitwise_or_(numbers).amax(1)
+    return both.bitwise_and(-256).view(torch.float32), 255 - both.bitwise_and(255)
+>>>>>>> d161051 (Edges in a fifth of the time, Ray tested with a worker killed, weights as large files on the hub, factors exported in seconds)
 
 
 def enlarged(

@@ -101,14 +101,15 @@ class FactorHead(nn.Module):
 
     def encode(self, features: Float[Tensor, "B D h w"]) -> Float[Tensor, "B K h w"]:
         """The coefficients c of every cell."""
-        products = F.conv2d(features.relu(), self.factors[:, :, None, None])
         gram = self.factors @ self.factors.T
-        codes = torch.zeros_like(products)
+        scale = gram.diagonal().clamp(min=1e-12)[:, None]
+        alone = F.conv2d(features.relu(), (self.factors / scale)[:, :, None, None]).split(1, 1)
+        others = (gram / scale * (1 - torch.eye(len(gram), device=gram.device)))[:, None, :, None, None]
+        codes = [torch.zeros_like(code) for code in alone]
         for _ in range(self.SWEEPS):
-            for k, row in enumerate(gram):
-                slope = products[:, k] - torch.einsum("j,bjhw->bhw", row, codes)
-                codes[:, k] = (codes[:, k] + slope / row[k].clamp(min=1e-12)).relu()
-        return codes
+            for k, code in enumerate(alone):  # no tensor is changed in place: an exporter would trace that at length
+                codes[k] = (code - F.conv2d(torch.cat(codes, 1), others[k])).relu()
+        return torch.cat(codes, 1)
 
 
 class HeadSegmenter(Segmenter):

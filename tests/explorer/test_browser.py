@@ -142,6 +142,7 @@ def test_look_name_merge_try_and_take_away(served, browser, tmp_path):
     page.get_by_role("button", name="Merge part 5 into part 3").click()
     expect(page.locator("#parts .name")).to_have_count(PARTS - 1)
     assert screen.names() == ["part 1", "head", "part 3", "part 4", "part 6"]
+    page.mouse.move(700, 5)
     screen.picture("4-merged")
 
     photo = tmp_path / "mine.jpg"

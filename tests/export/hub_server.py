@@ -10,7 +10,11 @@ TOKEN = "hf_of_this_test"
 
 
 class Hub(ThreadingHTTPServer):
-    """Models by name, each a dictionary from path to bytes; private: whether it was made so."""
+    """Models by name, each a dictionary from path to bytes; private: whether it was made so.
+
+    large: the ending of files that it wants as large ones are sent (Git LFS): first their content, then a commit that
+    names it by its hash. sent: what has come so, by hash.
+    """
 
     daemon_threads = True
 
@@ -18,6 +22,8 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Routes)
         self.models: dict[str, dict[str, bytes]] = {}
         self.private: dict[str, bool] = {}
+        self.large: str | None = None
+        self.sent: dict[str, bytes] = {}
 
     @property
     def url(self) -> str:
@@ -43,16 +49,33 @@ class _Routes(BaseHTTPRequestHandler):
             hub.models.setdefault(repo, {})
             hub.private[repo] = asked.get("visibility") == "private" or bool(asked.get("private"))
             return self._json({"url": f"{hub.url}/{repo}", "name": repo, "id": repo})
+        if path.endswith(".git/info/lfs/objects/batch"):
+            upload = [
+                file | {"actions": {"upload": {"href": f"{hub.url}/lfs/{file['oid']}"}}}
+                for file in json.loads(sent)["objects"]
+            ]
+            return self._json({"transfer": "basic", "objects": upload})
         repo = "/".join(path.split("/")[3:5])
         if path.endswith("/preupload/main"):
-            files = [
-                {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in json.loads(sent)["files"]
-            ]
+            paths = [file["path"] for file in json.loads(sent)["files"]]
+            modes = ["lfs" if hub.large and path.endswith(hub.large) else "regular" for path in paths]
+            files = [{"path": p, "uploadMode": m, "shouldIgnore": False} for p, m in zip(paths, modes, strict=True)]
             return self._json({"files": files})
         for line in map(json.loads, sent.splitlines()):
-            if line["key"] == "file":
-                hub.models[repo][line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+            match line["key"], line["value"]:
+                case "file", file:
+                    hub.models[repo][file["path"]] = base64.b64decode(file["content"])
+                case "lfsFile", file:
+                    hub.models[repo][file["path"]] = hub.sent[file["oid"]]
         return self._json({"commitUrl": f"{hub.url}/{repo}/commit/{self._sha(repo)}", "commitOid": self._sha(repo)})
+
+    def do_PUT(self) -> None:
+        sent = self.rfile.read(int(self.headers["Content-Length"]))
+        oid = self.path.rpartition("/")[2]
+        if hashlib.sha256(sent).hexdigest() != oid:
+            return self._json({"error": "not what was announced"}, 400)
+        self.server.sent[oid] = sent
+        return self._json({})
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]

@@ -68,6 +68,15 @@ def test_a_run_goes_to_the_hub_and_comes_back_with_its_names_and_merges(model, h
     assert np.array_equal(item.labels, EDITS.apply(model.predict(photo)).labels)
 
 
+def test_weights_go_as_large_files_where_the_hub_wants_it(model, hub, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # its storage speaks a protocol of its own
+    hub.large = ".safetensors"
+    push_to_hub(model, "ann/birds", EDITS)
+    (weights,) = hub.sent.values()
+    assert hub.models["ann/birds"]["model.safetensors"] == weights
+    assert meronym.load("hf:ann/birds").fingerprint == model.fingerprint
+
+
 def test_a_newer_model_takes_the_place_of_the_older(model, hub):
     push_to_hub(model, "ann/birds", EDITS)
     first = meronym.load("hf:ann/birds").fingerprint
