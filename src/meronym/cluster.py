@@ -4,6 +4,7 @@ The workers write the label maps themselves, so run, photos and output folder li
 the same path. What a worker that dies had begun goes to another one; a photo that is labelled is not labelled again.
 """
 
+import logging
 import os
 import pickle
 from collections.abc import Iterator, Sequence
@@ -63,7 +64,7 @@ def labelled(
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        ray.init(address, log_to_driver=False, logging_level="error")
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConnectionError(f"--ray {address}: no cluster there; `ray start --head` begins one") from error
     try:
