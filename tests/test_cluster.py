@@ -111,8 +111,9 @@ def test_a_worker_that_dies_loses_and_doubles_no_photo(run, photos, tmp_path, cl
     assert gone.exists()
 
 
-@pytest.mark.slow
 def test_no_cluster_there(run, photos, tmp_path):
     pytest.importorskip("ray", reason="the extra `ray` is not installed")
     with pytest.raises(ConnectionError, match=r"--ray 127.0.0.1:9: no cluster there; `ray start --head`"):
         commands.predict(run, photos, out=tmp_path / "out", ray="127.0.0.1:9")
+    with pytest.raises(ConnectionError, match="--ray mars: no cluster there"):
+        commands.predict(run, photos, out=tmp_path / "out", ray="mars")

@@ -7,6 +7,7 @@ the same path. What a worker that dies had begun goes to another one; a photo th
 import logging
 import os
 import pickle
+import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,11 @@ def labelled(
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        if host:  # Ray itself would try for minutes
+            socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise ConnectionError(f"--ray {address}: no cluster there; `ray start --head` begins one") from error
     try:
         data.DataContext.get_current().enable_progress_bars = False
