@@ -73,6 +73,7 @@ def labelled(
         raise ConnectionError(f"--ray {address}: no cluster there; `ray start --head` begins one") from error
     try:
         data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         there = ray.cluster_resources()
         gpus = int(there.get("GPU", 0))
         groups = np.array_split(np.array(photos), -(-len(photos) // PHOTOS))
