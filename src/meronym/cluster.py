@@ -9,6 +9,7 @@ import os
 import pickle
 import socket
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,20 @@ import numpy as np
 from meronym.annotations.base import need
 from meronym.annotations.png import is_whole
 from meronym.model import PartModel, run_folder
-from meronym.prediction import Labeller
+from meronym.prediction import LabelledBy, Labeller
 
 PHOTOS = 32
 """That a worker is given at a time, and that are begun again if it dies."""
 
 
-def check() -> None:
-    """Raises MissingExtra where Ray Data is not installed."""
+def at(address: str, run: str | Path) -> LabelledBy:
+    """What labels photos on the cluster at this address, for `Predictions.label`. See `labelled`.
+
+    Raises:
+        MissingExtra: Ray Data is not installed.
+    """
     need("ray.data", "--ray", "ray")
+    return partial(labelled, address, run)
 
 
 class Worker:

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -211,9 +210,8 @@ def predict(
 ) -> dict[str, Path]:
     """Find the parts of all photos, with the run's names, colours and merged parts; any number of photos.
 
-    Each photo's index PNG is kept in <out>/labels as soon as it is found, and the other formats are made from these at
-    the end: the same command goes on where it stopped, and the same with another format makes that one too. Photos
-    that cannot be used are skipped, and listed in <out>/skipped.txt. Returns each format's file or folder.
+    Each photo's index PNG is kept in <out>/labels as soon as it is found; the formats are made from these at the end. The
+    same command goes on where it stopped. Unusable photos are listed in <out>/skipped.txt. Returns what each format made.
 
     Args:
         run: the run folder, or "hf:user/name" for a model on the hub.
@@ -230,9 +228,7 @@ def predict(
 
     if batch < 1:
         raise ValueError(f"--batch {batch}: at least 1")
-    if ray:
-        cluster.check()
-    home = run_folder(run)
+    by, home = cluster.at(ray, run) if ray else None, run_folder(run)
     model, edits = PartModel.load(home), load(home)
     formats = checked_formats(format, edits, model.names)
     collection = _opened(photos, kind)
@@ -241,7 +237,7 @@ def predict(
     if left_out:
         say(f"left out {len(left_out)} photos that are marked as wrong")
     folder = Predictions(Path(out), model, collection, edits, source, left_out)
-    folder.label(batch, partial(cluster.labelled, ray, run, folder) if ray else None)
+    folder.label(batch, by)
     made = {name: folder.write(name) for name in formats}
     if folder.skipped:
         say(f"skipped {len(folder.skipped)} photos, listed in {folder.folder / 'skipped.txt'}")

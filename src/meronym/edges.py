@@ -72,7 +72,6 @@ def colour_model(maps: Float[Tensor, "C h w"], view: Image.Image, corners: bool 
     return _mean(torch.cat([slope, offset[:, None]], 1))
 
 
-<<<<<<< HEAD
 def outlined(inside: Float[Tensor, "h w"], view: Image.Image) -> Bool[np.ndarray, "H W"]:
     """Where the object is (`inside`: how surely each cell of the network's grid is), FINE pixels to a cell."""
     height, width = FINE * inside.shape[0], FINE * inside.shape[1]
@@ -80,7 +79,8 @@ def outlined(inside: Float[Tensor, "h w"], view: Image.Image) -> Bool[np.ndarray
     a, b = colour_model(torch.stack([1 - inside, inside]), view).split([3, 1], 1)
     shares = torch.einsum("hicw,hwi->hcw", a, torch.from_numpy(colours)) + b[:, 0]
     return (shares[:, 1] > shares[:, 0]).numpy()
-=======
+
+
 def highest(values: Float[Tensor, "H C W"]) -> tuple[Float[Tensor, "H W"], Int[Tensor, "H W"]]:
     """The highest of at most 256 values at each place, none below 0, and which it is (the first, where they are equal).
 
@@ -90,7 +90,6 @@ def highest(values: Float[Tensor, "H C W"]) -> tuple[Float[Tensor, "H W"], Int[T
     numbers = torch.arange(255, 255 - values.shape[1], -1, dtype=torch.int32)[:, None]
     both = values.view(torch.int32).bitwise_and(-256).bitwise_or_(numbers).amax(1)
     return both.bitwise_and(-256).view(torch.float32), 255 - both.bitwise_and(255)
->>>>>>> d161051 (Edges in a fifth of the time, Ray tested with a worker killed, weights as large files on the hub, factors exported in seconds)
 
 
 def enlarged(

@@ -76,6 +76,9 @@ class Labeller:
         yield from bad
 
 
+LabelledBy = Callable[[Labeller, Sequence[int], int], Iterator[tuple[int, str]]]
+
+
 @dataclass
 class Predictions(Labeller):
     """A folder of predictions. The same model, photos and edits go on where it stopped.
@@ -95,9 +98,7 @@ class Predictions(Labeller):
         self.folder.mkdir(parents=True, exist_ok=True)
         self._record()
 
-    def label(
-        self, batch: int = 8, by: Callable[[Sequence[int], int], Iterator[tuple[int, str]]] | None = None
-    ) -> None:
+    def label(self, batch: int = 8, by: LabelledBy | None = None) -> None:
         """An index PNG for each photo that has none; by: who makes them, as `labelled` does, which is the default."""
         wanted = [i for i, id_ in enumerate(self.ids) if id_ not in self.left_out]
         missing = [i for i in wanted if not is_whole(self.places[i])]
@@ -106,7 +107,7 @@ class Predictions(Labeller):
             say(f"{done:,} of {len(wanted):,} photos are labelled already")
         with progress("parts", len(wanted)) as advance:
             advance(done)
-            for i, reason in (by or self.labelled)(missing, batch):
+            for i, reason in (by or Labeller.labelled)(self, missing, batch):
                 self.skipped += [(self.ids[i], reason)] if reason else []
                 done += 1
                 advance(done)
