@@ -210,7 +210,7 @@ def predict(
 ) -> dict[str, Path]:
     """Find the parts of all photos, with the run's names, colours and merged parts; any number of photos.
 
-    Each photo's index PNG is kept in <out>/labels once it is found; the formats are made from these at the end. The same
+    Each photo's index PNG is kept in <out>/labels once found; the formats are made from these at the end. The same
     command goes on where it stopped. Unusable photos are listed in <out>/skipped.txt. Returns what each format made.
 
     Args:
