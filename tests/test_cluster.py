@@ -45,10 +45,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     given = {"method": "kmeans", "backbone": "efficientnet_lite0", "settings": {"size": 96}}
-    commands.train(photos / "0", 3, run=folder, report=False, **given)
+    commands.train("toy:12", 3, run=folder, report=False, **given)
     return folder
 
 

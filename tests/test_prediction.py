@@ -160,6 +160,10 @@ def test_formats_are_checked_before_the_work(monkeypatch):
 
 
 def test_a_real_run_from_the_command(photos, tmp_path, capsys):
+    for path in photos.glob("*.png"):  # with an object to learn from
+        image = picture(*Image.open(path).size)
+        image.putalpha(Image.fromarray(np.pad(np.full((26, image.width - 4), 255, np.uint8), 2)))
+        image.save(path)
     run = tmp_path / "run"
     commands.train(
         photos,
