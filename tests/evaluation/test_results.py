@@ -57,6 +57,9 @@ def test_the_papers_figures_stand_above_ours(tmp_path):
     for seed, score in ((0, 30.0), (1, 34.0)):
         append(tmp_path, LINE | {"seed": seed, "fg_nmi": score})
     append(tmp_path, LINE | {"method": "contrastive+lambda_c=0.0", "backbone": "dinov2_vits14"})
+    append(tmp_path, LINE | {"method": "contrastive+lambda_c=0.0", "backbone": "dinov2_vits14", "protocol": "whole"})
+    append(tmp_path, LINE | {"method": "contrastive", "protocol": "box"})
+    append(tmp_path, LINE | {"method": "contrastive", "protocol": "whole", "seed": 1})
     for other in ({"split": "train"}, {"collection": "cubs"}, {"masks": "none"}, {"parts": 8}):
         append(tmp_path, LINE | {"fg_nmi": 99.0} | other)
     text = page(tmp_path)
@@ -65,6 +68,8 @@ def test_the_papers_figures_stand_above_ours(tmp_path):
     assert rows[0] == ["*k-means cluster (VGG19)*", "*34.9*", "*14.7*", "", "", ""]
     assert rows[1][:5] == ["`kmeans_vgg19`", "32.0 ± 2.8", "13.0 ± 0.0", "cub50; 0, 1", "vgg19, 4"] and rows[1][5]
     assert ["`head_no_c`", "32.0", "13.0"] in [row[:3] for row in rows]
+    where = {row[0]: row[3] for row in rows}
+    assert where["`head_no_c`"] == "cub50; 0" and where["`head_vgg19`"] == "cub50; 0 (box); 1 (whole)"
     assert ["`paper`", "–", "–", "–", "resnet50_caffe / vgg19, 4"] in [row[:5] for row in rows]
     assert text.index("## Table 5") < text.index("## cub50, test split")
 

@@ -119,10 +119,14 @@ def paper_table(table: Table, lines: list[dict[str, Any]]) -> list[str]:
 
 
 def _where(found: Mapping[str, list[dict[str, Any]]]) -> str:
-    """Collections and seeds of lines."""
+    """Collections and seeds of lines; by protocol where these were scored with different seeds."""
     lines = [line for own in found.values() for line in own]
-    seeds = ", ".join(map(str, sorted({line["seed"] for line in lines})))
-    return f"{', '.join(sorted({line['collection'] for line in lines}))}; {seeds}" if lines else "–"
+    seeds: dict[str, list[str]] = defaultdict(list)
+    for protocol in sorted({line["protocol"] for line in lines}):
+        own = sorted({line["seed"] for line in lines if line["protocol"] == protocol})
+        seeds[", ".join(map(str, own))].append(protocol)
+    shown = [f"{own} ({', '.join(names)})" if len(seeds) > 1 else own for own, names in seeds.items()]
+    return "; ".join([", ".join(sorted({line["collection"] for line in lines})), *shown]) or "–"
 
 
 def _cells(values: list[str]) -> str:
