@@ -110,6 +110,7 @@ def peak_mb(run: Path, photos: Path, bare: bool, count: int) -> float:
 
 
 def _begin(run: Path, photos: Path, folder: Path) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is born deaf to it
     collection = open_collection(photos).split("test")
     Predictions(folder, PartModel.load(run), collection, Edits(), "").label(BATCH)
 
@@ -134,6 +135,7 @@ def interrupted(run: Path, photos: Path) -> None:
             process.join()
             after = {path: path.stat().st_mtime_ns for path in folder.glob("labels/**/*.png")}
             print(f"process ended with {process.exitcode}, {len(after)} of {total} photos are labelled")
+            assert (process.exitcode == 0) == (until == total), "it was not interrupted"
             assert all(after[path] == when for path, when in before.items()), "a photo was labelled twice"
             before = after
         skipped = folder / "skipped.txt"
