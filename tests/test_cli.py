@@ -112,6 +112,7 @@ def test_every_command_is_compared():
             "train toy:4 --parts 3 --backbone efficientnet_lite0 --set masks=found",
             "setting masks=found: 'none' is needed",
         ),
+        ("masks toy:4 --out masks --method tokencat", "did you mean tokencut?"),
         ("train toy:4 --backbone efficientnet_lite0 --set steps", "--set steps: write name=value"),
         (
             "train toy:4 --parts 3 --method contrastive --backbone efficientnet_lite0 --set size=128 batch=0",

@@ -13,6 +13,7 @@ _HOMES = {
     "evaluate": "meronym.commands",
     "load": "meronym.commands",
     "predict": "meronym.commands",
+    "find_masks": "meronym.masking",
     "reproduce": "meronym.reproduction",
     "explore": "meronym.explorer",
     "open_collection": "meronym.collections",
@@ -20,7 +21,8 @@ _HOMES = {
     "Parts": "meronym.parts",
 }
 
-__all__ = ["PartModel", "Parts", "evaluate", "explore", "load", "open_collection", "predict", "reproduce", "train"]
+__all__ = ["PartModel", "Parts", "evaluate", "explore", "find_masks", "load"]
+__all__ += ["open_collection", "predict", "reproduce", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -182,6 +182,44 @@ def predict(
 
 
 @app.command
+def masks(
+    photos: str,
+    /,
+    *,
+    out: Path,
+    method: str = "features",
+    backbone: str | None = None,
+    split: str | None = None,
+    kind: str | None = None,
+    results: Path = Path("results"),
+) -> None:
+    """Find the object in all photos of a folder, and write a mask of each.
+
+    The same command goes on where it stopped. Masks that the photos come with are not used but compared with.
+
+    Parameters
+    ----------
+    photos
+        A folder of photos, or a data set in its official layout.
+    out
+        The folder to write to; photos/masks is where train looks for them.
+    method
+        features (learned from these photos), tokencut (each photo for itself) or u2net (a trained network).
+    backbone
+        The pretrained network whose features are used; DINOv2 ViT-S/14 where its weights can be had.
+    split
+        Which photos of a data set, train or test; by default all.
+    kind
+        Of collection, where it cannot be told from its files.
+    results
+        Where the line of scores is written.
+    """
+    from meronym.masking import find_masks
+
+    find_masks(photos, out=out, method=method, backbone=backbone, split=split, kind=kind, results=results)
+
+
+@app.command
 def export(
     run: Path,
     /,

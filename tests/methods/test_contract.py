@@ -6,6 +6,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 
 from meronym.collections import Sample, open_collection
 from meronym.methods import METHODS
+from meronym.methods.base import checked
 from meronym.model import PartModel
 from meronym.training.loop import Interrupted, Training
 from meronym.training.run import Run
@@ -189,6 +191,7 @@ def test_photos_without_masks(case, tmp_path):
     model = short(case.method).fit(open_collection(root), PARTS, Run(tmp_path / "run", {}))
     check(model.predict(case.toy[0].image), (256, 256))
     if hasattr(case.method, "masks"):  # as if there were none: the same model
+        assert checked("masks", "none", get_type_hints(type(case.method))["masks"]) == "none"
         hidden = replace(short(case.method), masks="none").fit(
             open_collection(folder_of(tmp_path / "more", case.toy)), PARTS, Run(tmp_path / "other", {})
         )

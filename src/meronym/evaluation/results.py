@@ -22,6 +22,7 @@ SCORES = {
     "ari": "ARI",
     "fg_miou": "mean IoU, matched",
     "miou": "mean IoU, matched",
+    "iou": "IoU of masks",
     "boundary_f": "boundary F",
     "boundary_f_bilinear": "boundary F, bilinear",
     "kpr": "KPR, all",

@@ -1,6 +1,15 @@
-"""Where the object is, when nobody says: found by the same self-supervised features that tell its parts apart."""
+"""Where the object is, when nobody says: one file a way of finding it. `FINDERS` lists them."""
 
+from meronym.masks.base import Finder
 from meronym.masks.pieces import pieces
-from meronym.masks.split import Line, along_edges, certainty, learn_object, object_classifier
+from meronym.masks.split import Line, Split, along_edges, certainty, learn_object, object_classifier
+from meronym.masks.tokencut import TokenCut
+from meronym.masks.u2net import U2Net
 
-__all__ = ["Line", "along_edges", "certainty", "learn_object", "object_classifier", "pieces"]
+FINDERS: dict[str, type[Finder]] = {
+    "features": Split,
+    "tokencut": TokenCut,
+    "u2net": U2Net,
+}
+
+__all__ = ["FINDERS", "Finder", "Line", "along_edges", "certainty", "learn_object", "object_classifier", "pieces"]

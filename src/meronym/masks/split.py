@@ -11,7 +11,7 @@ Training a linear classifier on its own refined masks is from FOUND (Siméoni et
 least attended cell and refines with a bilateral solver. Nothing is supervised. Arrays in, arrays out.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -21,13 +21,26 @@ from scipy import ndimage
 from sklearn.linear_model import LogisticRegression
 
 from meronym.edges import outlined
+from meronym.masks.base import Finder, Maps
 
 CELLS_A_PHOTO = 40
 MOST_CELLS = 80_000
 
-Maps = Callable[[], Iterator[Float[np.ndarray, "D h w"]]]
 Line = tuple[Float[np.ndarray, " D"], float]
 """Weight and bias of a linear classifier of cells; its sigmoid is how surely a cell is object."""
+
+
+class Split(Finder):
+    """What these photos share in the middle, against what they have at the border."""
+
+    learns = True
+    line: Line
+
+    def learn(self, maps: Maps, views: Iterable[Image.Image]) -> None:
+        self.line = learn_object(maps, views)
+
+    def find(self, seen: Float[np.ndarray, "D h w"]) -> Float[np.ndarray, "h w"]:
+        return certainty(seen, self.line)
 
 
 def learn_object(maps: Maps, views: Iterable[Image.Image]) -> Line:
