@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from meronym import cli, commands, explorer, masking, reproduction
+from meronym import cli, commands, explorer, masking, reproduction, student
 from meronym.evaluation import results
 from meronym.evaluation.lines import plain, train_command
 from meronym.export import command
@@ -64,6 +64,7 @@ COMMANDS = {"train": commands.train, "evaluate": commands.evaluate, "demo": comm
 COMMANDS |= {"baselines": commands.baselines}
 COMMANDS |= {"reproduce": reproduction.reproduce}
 COMMANDS |= {"predict": commands.predict, "export": command.export, "masks": masking.find_masks}
+COMMANDS |= {"distill": student.distill}
 COMMANDS |= {"results": results.write_page, "explore": explorer.explore}
 RENAMED = {"set": "settings"}
 

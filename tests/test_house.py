@@ -11,18 +11,8 @@ import meronym
 ROOT = Path(meronym.__file__).parent
 ROOMS = ["files", "progress", "ahead", "images", "edges", "annotations", "parts", "collections", "backbones", "masks"]
 ROOMS += ["segmenters", "model", "features", "objectives", "training", "methods", "metrics", "recipes", "evaluation"]
-ROOMS += [
-    "edits",
-    "prediction",
-    "cluster",
-    "masking",
-    "export",
-    "report",
-    "explorer",
-    "commands",
-    "reproduction",
-    "cli",
-]
+ROOMS += ["edits", "prediction", "cluster", "masking", "export", "report", "explorer", "commands", "student"]
+ROOMS += ["reproduction", "cli"]
 FILES = sorted(ROOT.rglob("*.py"))
 UPWARDS = {("meronym.training.samples", "report"), ("meronym.model", "export")}
 """Imports that reach down the house, each inside a function: (module, room)."""

@@ -13,6 +13,7 @@ _HOMES = {
     "evaluate": "meronym.commands",
     "load": "meronym.commands",
     "predict": "meronym.commands",
+    "distill": "meronym.student",
     "find_masks": "meronym.masking",
     "reproduce": "meronym.reproduction",
     "explore": "meronym.explorer",
@@ -21,7 +22,7 @@ _HOMES = {
     "Parts": "meronym.parts",
 }
 
-__all__ = ["PartModel", "Parts", "evaluate", "explore", "find_masks", "load"]
+__all__ = ["PartModel", "Parts", "distill", "evaluate", "explore", "find_masks", "load"]
 __all__ += ["open_collection", "predict", "reproduce", "train"]
 
 

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -22,7 +22,7 @@ def train(
     photos: str,
     /,
     *,
-    parts: int | None = None,
+    parts: int | Literal["tree"] | None = None,
     method: str = "consensus",
     backbone: str | None = None,
     run: Path | None = None,
@@ -36,29 +36,19 @@ def train(
 
     The same command goes on where it stopped.
 
-    Parameters
-    ----------
-    photos
-        A folder of photos, a data set in its official layout, or "toy" for drawn creatures.
-    parts
-        How many parts to find; by default the number on which two halves of the photos agree best.
-    method
-        How: consensus, contrastive, contrastive_deeplab (the paper's own configuration), dff, kmeans,
-        landmarks, region_grouping or scops.
-    backbone
-        The pretrained network; DINOv2 ViT-S/14 where its weights can be had.
-    run
-        The run folder; by default below runs/, named after the other choices.
-    seed
-        Of all random choices.
-    starts
-        Train so many times from different starts, and keep the one with the lowest loss.
-    kind
-        Of collection, where it cannot be told from its files.
-    set
-        Other settings of the method: --set steps=200 lambda_c=0.3
-    report
-        Draw report.html when done.
+    Args:
+        photos: A folder of photos, a data set in its official layout, or "toy" for drawn creatures.
+        parts: How many parts to find; by default the number on which two halves of the photos agree best. tree: 16, 8,
+            4 and 2 at once, each part one or more of the finer ones.
+        method: How: consensus, contrastive, contrastive_deeplab (the paper's own configuration), dff, kmeans,
+            landmarks, region_grouping or scops.
+        backbone: The pretrained network; DINOv2 ViT-S/14 where its weights can be had.
+        run: The run folder; by default below runs/, named after the other choices.
+        seed: Of all random choices.
+        starts: Train so many times from different starts, and keep the one with the lowest loss.
+        kind: Of collection, where it cannot be told from its files.
+        set: Other settings of the method: --set steps=200 lambda_c=0.3
+        report: Draw report.html when done.
     """
     from meronym import commands
 
@@ -89,21 +79,14 @@ def evaluate(
 ) -> None:
     """Score a run on photos with annotations, and add a line to results/.
 
-    Parameters
-    ----------
-    run
-        The run folder.
-    photos
-        The collection; by default the one it was trained on.
-    split
-        Which photos of it.
-    protocol
-        box: the paper's scores inside ground-truth boxes. whole: whole photos, the background counted. regression:
-        the error of keypoints regressed on the parts' centres.
-    kind
-        Of collection, where it cannot be told from its files.
-    results
-        Where the line is written.
+    Args:
+        run: The run folder.
+        photos: The collection; by default the one it was trained on.
+        split: Which photos of it.
+        protocol: box: the paper's scores inside ground-truth boxes. whole: whole photos, the background counted.
+            regression: the error of keypoints regressed on the parts' centres.
+        kind: Of collection, where it cannot be told from its files.
+        results: Where the line is written.
     """
     from meronym import commands
 
@@ -122,18 +105,12 @@ def baselines(
 ) -> None:
     """Regress keypoints on one landmark that needs no model: midpoint, mean keypoint, one keypoint.
 
-    Parameters
-    ----------
-    photos
-        A collection with keypoints and a training and a test split.
-    published
-        The readings that give the paper's figures, and not the plain ones.
-    keypoint
-        The one keypoint.
-    kind
-        Of collection, where it cannot be told from its files.
-    results
-        Where the lines are written.
+    Args:
+        photos: A collection with keypoints and a training and a test split.
+        published: The readings that give the paper's figures, and not the plain ones.
+        keypoint: The one keypoint.
+        kind: Of collection, where it cannot be told from its files.
+        results: Where the lines are written.
     """
     from meronym import commands
 
@@ -159,22 +136,14 @@ def predict(
 
     The same command goes on where it stopped; the same with another format makes that one too.
 
-    Parameters
-    ----------
-    run
-        The run folder, whose names, colours and merged parts are used; or hf:user/name for a model on the hub.
-    photos
-        A folder of photos, or a data set in its official layout.
-    out
-        The folder to write to.
-    format
-        png, colour, overlay, coco, coco_polygons, yolo, cvat, label_studio, parquet; several as coco,yolo.
-    kind
-        Of collection, where it cannot be told from its files.
-    batch
-        How many photos the network sees at a time.
-    ray
-        The address of a Ray cluster that does it, or "local" for one on this machine.
+    Args:
+        run: The run folder, whose names, colours and merged parts are used; or hf:user/name for a model on the hub.
+        photos: A folder of photos, or a data set in its official layout.
+        out: The folder to write to.
+        format: png, colour, overlay, coco, coco_polygons, yolo, cvat, label_studio, parquet; several as coco,yolo.
+        kind: Of collection, where it cannot be told from its files.
+        batch: How many photos the network sees at a time.
+        ray: The address of a Ray cluster that does it, or "local" for one on this machine.
     """
     from meronym import commands
 
@@ -197,22 +166,14 @@ def masks(
 
     The same command goes on where it stopped. Masks that the photos come with are not used but compared with.
 
-    Parameters
-    ----------
-    photos
-        A folder of photos, or a data set in its official layout.
-    out
-        The folder to write to; photos/masks is where train looks for them.
-    method
-        features (learned from these photos), tokencut (each photo for itself) or u2net (a trained network).
-    backbone
-        The pretrained network whose features are used; DINOv2 ViT-S/14 where its weights can be had.
-    split
-        Which photos of a data set, train or test; by default all.
-    kind
-        Of collection, where it cannot be told from its files.
-    results
-        Where the line of scores is written.
+    Args:
+        photos: A folder of photos, or a data set in its official layout.
+        out: The folder to write to; photos/masks is where train looks for them.
+        method: features (learned from these photos), tokencut (each photo for itself) or u2net (a trained network).
+        backbone: The pretrained network whose features are used; DINOv2 ViT-S/14 where its weights can be had.
+        split: Which photos of a data set, train or test; by default all.
+        kind: Of collection, where it cannot be told from its files.
+        results: Where the line of scores is written.
     """
     from meronym.masking import find_masks
 
@@ -231,18 +192,12 @@ def export(
 ) -> None:
     """Take a model elsewhere: as an ONNX file that is checked against it, as a folder, or to the model hub.
 
-    Parameters
-    ----------
-    run
-        The run folder, whose names, colours and merged parts go with the model; or hf:user/name.
-    onnx
-        The file to write, model.onnx.
-    folder
-        A new folder to write the model and its card to, as they go on the hub.
-    hub
-        Where on the hub, user/name.
-    private
-        On the hub, open to nobody else.
+    Args:
+        run: The run folder, whose names, colours and merged parts go with the model; or hf:user/name.
+        onnx: The file to write, model.onnx.
+        folder: A new folder to write the model and its card to, as they go on the hub.
+        hub: Where on the hub, user/name.
+        private: On the hub, open to nobody else.
     """
     from meronym.export import command
 
@@ -250,17 +205,46 @@ def export(
 
 
 @app.command
+def distill(
+    teacher: Path,
+    photos: str | None = None,
+    /,
+    *,
+    network: str = "efficientnet_lite0",
+    run: Path | None = None,
+    seed: int = 0,
+    kind: str | None = None,
+    set: Settings = (),
+    report: bool = True,
+) -> None:
+    """Train a small network, fast on any machine, to find the parts that a run's model finds.
+
+    The same command goes on where it stopped.
+
+    Args:
+        teacher: The run to learn from; or hf:user/name.
+        photos: To learn on; by default those that the run was trained on.
+        network: efficientnet_lite0, or timm:<name> for another EfficientNet or MobileNet.
+        run: The new run folder; by default the first one's name with "-student", below runs/.
+        seed: Of all random choices.
+        kind: Of collection, where it cannot be told from its files.
+        set: Other settings, as name=value: size, steps, batch, learning_rate, workers.
+        report: Draw report.html when done.
+    """
+    from meronym import student
+
+    given = _settings(set)
+    student.distill(teacher, photos, network=network, run=run, seed=seed, kind=kind, settings=given, report=report)
+
+
+@app.command
 def demo(photos: str = "toy", /, *, parts: int = 6, run: Path = Path("demo")) -> None:
     """Find parts from start to report in minutes, with nothing to download.
 
-    Parameters
-    ----------
-    photos
-        "toy" for drawn creatures, or a folder of your own photos.
-    parts
-        How many parts to find.
-    run
-        The folder of the run.
+    Args:
+        photos: "toy" for drawn creatures, or a folder of your own photos.
+        parts: How many parts to find.
+        run: The folder of the run.
     """
     from meronym import commands
 
@@ -279,18 +263,12 @@ def explore(
 ) -> None:
     """Open a page that shows what a run found: look, name, merge, correct, download.
 
-    Parameters
-    ----------
-    run
-        The run folder.
-    photos
-        A collection to look at; by default the one it was trained on.
-    port
-        To listen on; any free one by default.
-    host
-        The address to listen on; by default this machine only.
-    open_browser
-        Show the page.
+    Args:
+        run: The run folder.
+        photos: A collection to look at; by default the one it was trained on.
+        port: To listen on; any free one by default.
+        host: The address to listen on; by default this machine only.
+        open_browser: Show the page.
     """
     from meronym import explorer
 
@@ -313,23 +291,15 @@ def reproduce(
 
     The same command goes on where it stopped, and what stands in results/ is not computed again.
 
-    Parameters
-    ----------
-    table
-        table1 to table5, best (the default method), or a figure.
-    root
-        The folder that holds the data sets (CUB_200_2011/, DeepFashion/, PASCAL-Part/, CCP/, CarParts/), or one of
-        them; without it, the rows and what stands of them are listed.
-    row
-        These rows only; one that needs a GPU is run without one only when it is named here.
-    seeds
-        These and not each row's own.
-    runs
-        Where the runs are kept.
-    results
-        Where the lines are.
-    out
-        Where a figure is drawn.
+    Args:
+        table: table1 to table5, best (the default method), or a figure.
+        root: The folder that holds the data sets (CUB_200_2011/, DeepFashion/, PASCAL-Part/, CCP/, CarParts/), or one
+            of them; without it, the rows and what stands of them are listed.
+        row: These rows only; one that needs a GPU is run without one only when it is named here.
+        seeds: These and not each row's own.
+        runs: Where the runs are kept.
+        results: Where the lines are.
+        out: Where a figure is drawn.
     """
     from meronym.reproduction import reproduce as measure
 
@@ -342,12 +312,9 @@ def reproduce(
 def results(folder: Path = Path("results"), /, *, out: Path = Path("docs/results.md")) -> None:
     """Write docs/results.md from results/*.jsonl.
 
-    Parameters
-    ----------
-    folder
-        Where the lines are.
-    out
-        The page to write.
+    Args:
+        folder: Where the lines are.
+        out: The page to write.
     """
     from meronym.evaluation.results import write_page
 

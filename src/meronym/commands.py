@@ -9,7 +9,7 @@ from dataclasses import fields
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
@@ -29,7 +29,7 @@ from meronym.methods.base import checked
 from meronym.methods.frozen import FrozenMethod
 from meronym.model import PartModel, run_folder
 from meronym.progress import say
-from meronym.report import landing_svg, write_report
+from meronym.report import landing_svg, save_levels, write_report
 from meronym.training.run import Run
 
 STABILITY = "stability.json"
@@ -37,7 +37,7 @@ STABILITY = "stability.json"
 
 def train(
     photos: str | Path,
-    parts: int | None = None,
+    parts: int | Literal["tree"] | None = None,
     *,
     method: str = "consensus",
     backbone: str | None = None,
@@ -50,12 +50,11 @@ def train(
 ) -> PartModel:
     """Find the parts of a category in its photos; no part labels are needed.
 
-    The run folder holds everything: settings, metrics, checkpoints, the model and report.html. The same command on the
-    same folder goes on where it stopped.
+    The run folder holds all of it, and the same command on the same folder goes on where it stopped.
 
     Args:
         photos: a folder of photos, a data set in its official layout, or "toy" for drawn creatures.
-        parts: how many parts to find; by default the number on which two halves of the photos agree best.
+        parts: how many; by default as many as two halves of the photos agree best on. "tree": 16, 8, 4 and 2 at once.
         method: how; see `meronym info`.
         backbone: the pretrained network whose features are used; DINOv2 ViT-S/14 where its weights can be had.
         run: the run folder; by default below runs/, named after the other choices.
@@ -66,6 +65,8 @@ def train(
         report: draw report.html when done.
     """
     collection = _collection(photos, kind)
+    if parts == "tree":
+        parts, settings = 16, {**(settings or {}), "tree": True}
     way = _method(method, backbone, settings)
     collection = way.seen(collection)
     stable: dict[int, float] = {}
@@ -89,11 +90,10 @@ def train(
             steady = [round(value, 4) for value in steadiness(model, chosen, collection, folder, seed)]
             say(shaky(model.names, steady))
             model.about |= {"stability": stable, "steadiness": steady}
-        model.save(folder.model)
-        say(f"the model is in {folder.model}")
+        save_levels(model, folder, collection)
+        say(f"the model is in {model.save(folder.model)}")
     if report and not page.exists() and not rank_zero_only.rank:
-        write_report(folder.folder, model, collection, skipped=model.about["skipped"])
-        say(f"look at what was found: {page}")
+        say(f"look at what was found: {write_report(folder.folder, model, collection, skipped=model.about['skipped'])}")
     return model
 
 

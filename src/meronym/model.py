@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from scipy import ndimage
@@ -40,12 +40,14 @@ class PartModel:
 
     segmenter: the network. names: one a part, unique. about: settings and measurements of the training that made it.
     edit: what `predict` and `predict_all` do last, such as the names and merged parts of a run; see `meronym.load`.
+    merge: which part, 0 to K - 1, each output of the network belongs to, where they are not one and the same; `at`.
     """
 
     segmenter: Segmenter
     names: tuple[str, ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
     edit: Callable[[Parts], Parts] | None = None
+    merge: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         self.segmenter.eval().to(best_device())
@@ -55,12 +57,38 @@ class PartModel:
 
     @property
     def parts(self) -> int:
-        return self.segmenter.parts
+        return max(self.merge) + 1 if self.merge else self.segmenter.parts
+
+    def at(self, parts: int) -> "PartModel":
+        """The same model with so many parts, if it was trained as a tree: each is one or more of its finest parts.
+
+        Labels are exactly those of the finest parts, merged; so is their confidence, that of the finest part.
+        Raises ValueError where the tree has no such level.
+        """
+        levels = {int(k): tuple(merge) for k, merge in self.about.get("levels", {}).items()}
+        if parts not in levels:
+            known = ", ".join(map(str, levels)) or "none: train with --parts tree"
+            raise ValueError(f"at({parts}): the levels of this model are {known}")
+        finest = parts == self.segmenter.parts
+        return PartModel(self.segmenter, branch_names(levels, parts), self.about, None, () if finest else levels[parts])
+
+    def merged(self, labels: Integer[np.ndarray, "..."]) -> Integer[np.ndarray, "..."]:
+        """Labels of parts from labels of the network's outputs; 0, the background, stays."""
+        return np.array([0, *(part + 1 for part in self.merge)], np.uint8)[labels] if self.merge else labels
+
+    def shares(self, logits: Float[Tensor, "*B L h w"]) -> Float[Tensor, "*B K h w"]:
+        """The softmax of the network's logits, summed over the outputs of each part."""
+        shares = logits.softmax(-3)
+        if not self.merge:
+            return shares
+        empty = shares.new_zeros(*shares.shape[:-3], self.parts, *shares.shape[-2:])
+        return empty.index_add_(-3, torch.tensor(self.merge, device=shares.device), shares)
 
     @property
     def fingerprint(self) -> str:
         """Short name of exactly this model: 16 hex digits over its network and its own weights."""
-        digest = hashlib.blake2b(json.dumps(self.segmenter.config(), sort_keys=True).encode(), digest_size=8)
+        config = self.segmenter.config() | ({"merge": self.merge} if self.merge else {})
+        digest = hashlib.blake2b(json.dumps(config, sort_keys=True).encode(), digest_size=8)
         for name, tensor in sorted(self.segmenter.own_state().items()):
             digest.update(name.encode() + tensor.detach().float().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
@@ -112,7 +140,7 @@ class PartModel:
         """
         painted: deque[Iterator[Parts]] = deque()
         with ThreadPoolExecutor(PAINTERS) as pool:
-            for group, views in ahead(lambda group: list(map(self.view, group)), self._located(samples, batch), 1, 2):
+            for group, views in ahead(lambda group: list(map(self.view, group)), self.located(samples, batch), 1, 2):
                 found = self.segment(views.result())
                 painted.append(pool.map(self.painted, group, views.result(), *zip(*found, strict=True)))
                 if len(painted) > 1:
@@ -142,7 +170,7 @@ class PartModel:
                 results[i] = logits[place].float().cpu(), None if objects is None else objects[place].cpu()
         return results
 
-    def _located(self, samples: Iterable[Sample], batch: int) -> Iterator[list[Sample]]:
+    def located(self, samples: Iterable[Sample], batch: int) -> Iterator[list[Sample]]:
         """Samples in groups. Those with neither mask nor box get a box, where the model looks closely at objects."""
         groups = _groups(samples, batch)
         if not (self.segmenter.zoom and self.segmenter.finds):
@@ -181,6 +209,7 @@ class PartModel:
             if not known:
                 inside, _ = paint(torch.stack([objects - 0.5, 0.5 - objects]), view.window, size)  # type: ignore[operator]
                 labels = labels * (inside == 1)
+        labels = self.merged(labels)
         if sample.mask is not None:
             labels = labels * sample.mask
         return Parts(labels=labels, names=self.names, confidence=confidence, id=sample.id, image=sample.image)
@@ -198,6 +227,7 @@ class PartModel:
             "segmenter": self.segmenter.config(),
             "names": list(self.names),
             "about": self.about,
+            **({"merge": list(self.merge)} if self.merge else {}),
         }
         write_atomically(folder / "config.json", json.dumps(config, indent=2) + "\n")
         return folder
@@ -225,7 +255,24 @@ class PartModel:
             raise FileNotFoundError(f"{folder.parent}: no model there{near}{'' if near.endswith('?') else how}")
         config = json.loads((folder / "config.json").read_text())
         segmenter = build(config["segmenter"], load_file(folder / "model.safetensors"))
-        return cls(segmenter, tuple(config["names"]), config["about"])
+        return cls(segmenter, tuple(config["names"]), config["about"], None, tuple(config.get("merge", ())))
+
+
+def branch_names(levels: dict[int, tuple[int, ...]], parts: int) -> tuple[str, ...]:
+    """Names for the parts of a level of a tree that tell where they hang: "part 2.1" is the first piece of "part 2".
+
+    levels: K to the part, 0 to K - 1, of each finest part; nested. A part that is not divided keeps its name.
+    """
+    names = {frozenset(range(len(levels[parts]))): "part"}
+    for k in sorted(k for k in levels if k <= parts):
+        pieces = [frozenset(i for i, part in enumerate(levels[k]) if part == p) for p in range(k)]
+        families = {piece: next(whole for whole in names if piece <= whole) for piece in pieces}
+        born = {whole: [p for p in pieces if families[p] == whole] for whole in names}
+        names = {
+            p: names[w] if len(born[w]) == 1 else f"{names[w]}{'.' if k > min(levels) else ' '}{born[w].index(p) + 1}"
+            for p, w in families.items()
+        }
+    return tuple(names.values())
 
 
 def run_folder(run: str | Path) -> Path:

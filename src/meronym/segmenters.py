@@ -1,7 +1,8 @@
 """The networks that cut a photo into parts: photo in, logits over K parts out.
 
-Two kinds: a linear head on a frozen backbone, and the paper's DeepLab-v2 trained end to end. Both see a window of
-the photo; how a window becomes a network input is theirs to say (`frame`).
+Three kinds: a linear head on a frozen backbone, the paper's DeepLab-v2 trained end to end, and a small network that
+learns from one of these. They see a window of the photo; how a window becomes a network input is theirs to say
+(`frame`).
 """
 
 from abc import ABC, abstractmethod
@@ -12,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from meronym.backbones import Backbone, load_backbone
+from meronym.backbones import Backbone, Stages, load_backbone, load_stages
 from meronym.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 from meronym.backbones.precision import autocast, resolve_precision
 from meronym.backbones.resnet import resnet50_trunk
@@ -249,6 +250,77 @@ class DeepLab(Segmenter):
         return {name: tensor.detach() for name, tensor in self.state_dict().items()}
 
 
+class Decoded(nn.Module):
+    """Features at stride 8 and 16, and the mean of the latter, made into maps at stride 8. width: channels between."""
+
+    def __init__(self, stages: Stages, outputs: int, width: int = 96) -> None:
+        super().__init__()
+        self.stages = stages
+        self.fine, self.deep, self.all = (nn.Conv2d(dim, width, 1) for dim in (*stages.dims, stages.dims[1]))
+        around = nn.Conv2d(width, width, 5, padding=2, groups=width)
+        self.rest = nn.Sequential(
+            nn.BatchNorm2d(width),
+            nn.ReLU6(),
+            around,
+            nn.Conv2d(width, width, 1),
+            nn.BatchNorm2d(width),
+            nn.ReLU6(),
+            nn.Conv2d(width, outputs, 1),
+        )
+
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B _ h w"]:
+        fine, deep = self.stages(images)
+        coarse = self.deep(deep) + self.all(deep.mean((2, 3), keepdim=True))
+        return self.rest(self.fine(fine) + F.interpolate(coarse, fine.shape[2:], mode="bilinear"))
+
+
+class Student(Segmenter):
+    """A small convolutional network: EfficientNet-Lite0 to stride 16, a light decoder at stride 8, K + 1 outputs.
+
+    The last output says where the object is. Trained on another model's labels (`methods.distill`).
+    """
+
+    sharp = True
+
+    def __init__(self, backbone: str, stages: Stages, parts: int, size: int = 256, zoom: bool = True) -> None:
+        """backbone: the name of the network that `stages` come from."""
+        super().__init__()
+        self.backbone_name, self.parts, self.size, self.zoom = backbone, parts, size, zoom
+        self.network = Decoded(stages, parts + 1)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def window(self, box: Window) -> Window:
+        return square_window(box)
+
+    def frame(self, window: Window) -> tuple[int, int]:
+        return self.size, self.size
+
+    def forward(
+        self, images: Float[Tensor, "B 3 H W"], foreground: Float[Tensor, "B H W"] | None = None
+    ) -> Float[Tensor, "B K h w"]:
+        return self.network(images)[:, :-1]
+
+    def segment(
+        self, images: Float[Tensor, "B 3 H W"], foreground: Float[Tensor, "B H W"] | None = None
+    ) -> tuple[Float[Tensor, "B K h w"], Float[Tensor, "B h w"] | None]:
+        with autocast(resolve_precision(self.network.stages.precision, images.device), images.device):
+            maps = self.network(images).float()
+        return maps[:, :-1], maps[:, -1].sigmoid() if self.finds else None
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "kind": "student",
+            "backbone": self.backbone_name,
+            "parts": self.parts,
+            "size": self.size,
+            "zoom": self.zoom,
+            "finds": self.finds,
+        }
+
+    def own_state(self) -> dict[str, Tensor]:
+        return {name: tensor.detach() for name, tensor in self.state_dict().items()}
+
+
 def build(config: dict[str, Any], state: dict[str, Tensor]) -> Segmenter:
     """A segmenter from its config and own state. Raises ValueError where the backbone's weights are others."""
     match config["kind"]:
@@ -267,6 +339,11 @@ def build(config: dict[str, Any], state: dict[str, Tensor]) -> Segmenter:
         case "deeplab":
             segmenter = DeepLab(config["parts"], config["size"], config["caffe"])
             segmenter.load_state_dict(state)
+        case "student":
+            stages = load_stages(config["backbone"], pretrained=False)
+            segmenter = Student(config["backbone"], stages, config["parts"], config["size"], config["zoom"])
+            segmenter.finds = config["finds"]
+            segmenter.load_state_dict(state)
         case other:
-            raise ValueError(f"kind {other!r}: a model of this version is 'head', 'factors' or 'deeplab'")
+            raise ValueError(f"kind {other!r}: a model of this version is 'head', 'factors', 'deeplab' or 'student'")
     return segmenter.eval()

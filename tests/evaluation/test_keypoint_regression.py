@@ -64,17 +64,19 @@ def test_soft_centres_equal_the_double_loop(corners):
                 place = (column / 6, row / 4) if corners else ((column + 0.5) / 7, (row + 0.5) / 5)
                 total += masks[k, row, column] * torch.tensor(place, dtype=torch.float64)
         naive.append(total / masks[k].sum())
-    torch.testing.assert_close(soft_centres(logits, foreground, corners), torch.stack(naive), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        soft_centres(logits.softmax(0), foreground, corners), torch.stack(naive), atol=1e-6, rtol=0
+    )
 
 
 def test_a_part_that_is_nowhere_and_a_photo_without_an_object():
     logits, foreground = torch.zeros(2, 4, 4), torch.zeros(4, 4)
     logits[0] = 900
     middle = torch.full((2, 2), 0.5, dtype=torch.float64)
-    torch.testing.assert_close(soft_centres(logits, foreground), middle)
+    torch.testing.assert_close(soft_centres(logits.softmax(0), foreground), middle)
     foreground[0, 3] = 1
     corner = torch.tensor([[0.875, 0.125]] * 2, dtype=torch.float64)
-    torch.testing.assert_close(soft_centres(logits, foreground), corner, atol=1e-5, rtol=0)
+    torch.testing.assert_close(soft_centres(logits.softmax(0), foreground), corner, atol=1e-5, rtol=0)
 
 
 def test_part_centres_are_those_of_the_stripes_within_the_mask():

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from meronym.backbones import load_backbone
+from meronym.backbones import load_backbone, load_stages
 from meronym.edits import Edits
 from meronym.export import CannotExport, export, export_onnx, onnx_file
 from meronym.model import PartModel
-from meronym.segmenters import DeepLab, FactorHead, HeadSegmenter
+from meronym.segmenters import DeepLab, FactorHead, HeadSegmenter, Student
 from pictures import picture
 from stripes import Stripes
 
@@ -126,3 +126,16 @@ def test_dinov2(weights, tmp_path, monkeypatch):
     segmenter = HeadSegmenter(load_backbone("dinov2_vits14", size=224), 4, centre=0.5)
     torch.nn.init.normal_(segmenter.head.weight, generator=torch.Generator().manual_seed(0))
     assert PartModel(segmenter).export(tmp_path / "birds.onnx") >= 0.999
+
+
+def test_a_student_is_small(tmp_path):
+    segmenter = Student("efficientnet_lite0", load_stages("efficientnet_lite0"), 8)
+    segmenter.finds = True
+    export_onnx(PartModel(segmenter), tmp_path / "student.onnx")
+    assert (tmp_path / "student.onnx").stat().st_size < 10_000_000
+    session = ort.InferenceSession(str(tmp_path / "student.onnx"), providers=["CPUExecutionProvider"])
+    images = torch.rand(3, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    logits, objects = session.run(["logits", "object"], {"images": images.numpy()})
+    assert logits.shape == (3, 8, 32, 32) and objects.shape == (3, 32, 32)
+    about = session.get_modelmeta().custom_metadata_map
+    assert json.loads(about["mean"]) == [0.5, 0.5, 0.5]

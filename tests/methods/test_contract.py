@@ -26,6 +26,7 @@ SMALL = {
     "consensus": {**LITE, "individual": 0.0},
     "contrastive": {**LITE, "steps": 9, "batch": 4},
     "contrastive_deeplab": {"size": 64, "steps": 3, "batch": 2, "learning_rate": 1e-4, "workers": 0},
+    "distill": {"size": 64, "steps": 9, "batch": 4, "workers": 0},
     "landmarks": {**LITE, "steps": 9, "batch": 4},
     "region_grouping": {**LITE, "steps": 9, "batch": 4},
     "scops": {**LITE, "steps": 9, "batch": 4},
@@ -44,6 +45,10 @@ def case(request, tmp_path_factory):
         method = METHODS[request.param](**SMALL.get(request.param, LITE))
         run = Run(tmp_path_factory.mktemp("whole"), {})
         toy = open_collection("toy:6", seed=0).split("train")
+        if request.param == "distill":
+            teacher = tmp_path_factory.mktemp("teacher")
+            METHODS["kmeans"](**LITE).fit(toy, PARTS, Run(teacher, {})).save(teacher / "model")
+            method = replace(method, teacher=str(teacher))
         yield SimpleNamespace(method=method, toy=toy, run=run, model=method.fit(toy, PARTS, run))
 
 

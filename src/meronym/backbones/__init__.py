@@ -18,6 +18,7 @@ from torch import nn
 from meronym.backbones import resnet, timm_nets, vgg
 from meronym.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, features, fuse, to_images
 from meronym.backbones.cache import FeatureCache, Job, cached_features
+from meronym.backbones.stages import Stages
 from meronym.backbones.weights import (
     State,
     WeightsError,
@@ -36,6 +37,7 @@ __all__ = [
     "Backbone",
     "FeatureCache",
     "Job",
+    "Stages",
     "WeightsError",
     "WeightsNotFound",
     "cached_features",
@@ -44,6 +46,7 @@ __all__ = [
     "fuse",
     "is_transformer",
     "load_backbone",
+    "load_stages",
     "load_trunk",
     "to_images",
 ]
@@ -214,6 +217,23 @@ def load_trunk(name: str, output_stride: int = 8) -> resnet.Trunk:
     path = _locate(name, entry, None)
     resnet.load_weights(trunk, read_state(path), str(path))
     return trunk
+
+
+def load_stages(name: str, pretrained: bool = True) -> Stages:
+    """The trainable stages of an EfficientNet or MobileNet: "efficientnet_lite0", or `timm:<name>`.
+
+    pretrained: with its weights; else it awaits a state dict. Raises as `load_backbone` does.
+    """
+    entry = _entry(name)
+    network = entry.build()
+    try:
+        stages = Stages(network, entry.norm)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if pretrained:
+        path = _locate(name, entry, None)
+        load_checked(network, _converted(entry, path, network), path)
+    return stages
 
 
 def is_transformer(name: str) -> bool:

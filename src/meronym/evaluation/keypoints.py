@@ -56,7 +56,8 @@ def evaluate_keypoints(model: PartModel, collection: Collection, protocol: str) 
         if len(kind) == 0:
             continue
         where = one.window, model.segmenter.frame(one.window), points, model.segmenter.corners
-        label, inside = at_points(one.logits, *where), on_object(one.sample, points)
+        output, inside = at_points(one.logits, *where), on_object(one.sample, points)
+        label = torch.from_numpy(model.merged(output.numpy() + 1).astype(np.int64)) - 1
         if one.sample.mask is None and one.objects is not None:
             inside = at_points(torch.stack([BARELY - one.objects, one.objects - BARELY]), *where) == 1
         plain.update(label, kind)

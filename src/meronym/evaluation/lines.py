@@ -17,12 +17,12 @@ def result_line(
     """What a line says of a run, without its scores. before: the run's settings."""
     about = model.about
     masked = any(record.mask is not None for record in collection.records) or collection.all_masked
-    others = [setting for setting in unusual(before) if setting != "masks=none" and "workers" not in setting]
+    others = [setting for setting in unusual(before) if not setting.startswith(("masks=none", "workers", "teacher"))]
     return {
         "collection": collection.name,
         "split": split,
         "protocol": protocol,
-        "method": "+".join([about["method"], *others]),
+        "method": "+".join([about["method"], *others]).replace("tree=true", "tree"),
         "backbone": about.get("backbone") or f"{about['trunk']} / {about['phi']}",
         "parts": model.parts,
         "seed": before["seed"],
@@ -33,7 +33,8 @@ def result_line(
 
 
 def train_command(run: str | Path, before: Mapping[str, Any]) -> str:
-    """The command that makes a run like this one."""
+    """The command that makes a run like this one; a level of a tree is made by its whole."""
+    run = Path(run).parent if "level" in before else run
     words = ["meronym", "train", before["photos"], "--run", run, "--seed", before["seed"], "--parts", before["parts"]]
     words += ["--method", before["method"], *(["--backbone", before["backbone"]] if "backbone" in before else [])]
     words += ["--starts", before["starts"]] if before["starts"] != 1 else []

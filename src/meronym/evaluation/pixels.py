@@ -22,6 +22,7 @@ def evaluate_pixels(model: PartModel, collection: Collection, protocol: str) -> 
         assert sample.part_labels is not None
         size = sample.image.size
         found, _ = paint(logits, window, size, model.segmenter.corners)
+        found = model.merged(found)
         if whole and sample.mask is not None:
             found = found * sample.mask
         elif whole and objects is not None:

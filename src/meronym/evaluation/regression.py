@@ -105,23 +105,24 @@ def part_centres(model: PartModel, collection: Collection) -> Landmarks:
         for sample, window, logits, _ in located(model, collection):
             grid = (logits.shape[2], logits.shape[1])
             inside = np.ones(grid[::-1], np.float32) if sample.mask is None else crop_mask(sample.mask, window, grid)
-            unit = soft_centres(logits, torch.from_numpy(np.asarray(inside)), model.segmenter.corners).numpy()
+            object_ = torch.from_numpy(np.asarray(inside))
+            unit = soft_centres(model.shares(logits), object_, model.segmenter.corners).numpy()
             yield sample, _in_box(_out_of(window, unit), sample)
 
     return _gather(centres())
 
 
 def soft_centres(
-    logits: Float[Tensor, "K h w"], foreground: Float[Tensor, "h w"], corners: bool = False
+    shares: Float[Tensor, "K h w"], foreground: Float[Tensor, "h w"], corners: bool = False
 ) -> Float[Tensor, "K 2"]:
-    """x, y in 0..1 of the window: sum_u M_ku f_u u / sum_u M_ku f_u, M the softmax over parts and f the foreground.
+    """x, y in 0..1 of the window: sum_u M_ku f_u u / sum_u M_ku f_u, M the shares of the parts and f the foreground.
 
     A part that is nowhere on the object has the object's centre, and on an empty foreground the window's.
     """
     inside = foreground.double() + 1e-9
-    masks = (logits.double().softmax(0) + 1e-9) * inside
+    masks = (shares.double() + 1e-9) * inside
     masks = masks / masks.sum((1, 2), keepdim=True)
-    y, x = (_axis(n, corners) for n in logits.shape[1:])
+    y, x = (_axis(n, corners) for n in shares.shape[1:])
     return torch.stack([masks.sum(1) @ x, masks.sum(2) @ y], 1)
 
 

@@ -87,7 +87,7 @@ def export_folder(model: PartModel, folder: str | Path, edits: Edits | None = No
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} is not empty: choose a new folder")
     about = {key: value for key, value in model.about.items() if key != "skipped"}  # those are names of photos
-    PartModel(model.segmenter, model.names, about).save(folder)
+    replace(model, about=about).save(folder)
     kept = replace(edits or Edits(), wrong=frozenset())
     kept.save(folder)
     write_atomically(folder / "README.md", _card(model, address or folder.absolute().name, kept))

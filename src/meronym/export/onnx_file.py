@@ -32,7 +32,7 @@ from meronym.edits import Edits, hex_of
 from meronym.files import replace_durably
 from meronym.images import crop_photo
 from meronym.model import PartModel, to_tensor
-from meronym.segmenters import HeadSegmenter, Segmenter
+from meronym.segmenters import DeepLab, HeadSegmenter, Segmenter, Student
 
 LEAST_EQUAL = 0.999
 """The share of pixels on which the file must give the same part as the model."""
@@ -52,9 +52,11 @@ class Plain(nn.Module):
         self.segmenter = copy.deepcopy(segmenter).cpu().eval()
         if isinstance(self.segmenter, HeadSegmenter):
             self.segmenter.backbone.precision = "fp32"
+        if isinstance(self.segmenter, Student):
+            self.segmenter.network.stages.precision = "fp32"
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> tuple[Tensor, ...]:
-        if not isinstance(self.segmenter, HeadSegmenter):
+        if isinstance(self.segmenter, DeepLab):
             return (self.segmenter(images),)
         logits, objects = self.segmenter.segment(images)
         return (logits,) if objects is None else (logits, objects)
@@ -116,8 +118,9 @@ def metadata(model: PartModel, edits: Edits) -> dict[str, str]:
     """What the file says of itself."""
     segmenter = model.segmenter
     of = {member: part for part in edits.shown(model.names) for member in part.members}
-    parts = [{"name": of[k].name, "colour": hex_of(of[k])} for k in range(1, model.parts + 1)]
-    norm: Any = segmenter.backbone if isinstance(segmenter, HeadSegmenter) else None
+    outputs = model.merge or range(model.parts)
+    parts = [{"name": of[k + 1].name, "colour": hex_of(of[k + 1])} for k in outputs]
+    norm: Any = getattr(segmenter, "backbone", getattr(getattr(segmenter, "network", None), "stages", None))
     mean = IMAGENET_MEAN if norm is None else norm.mean.flatten().tolist()
     std = IMAGENET_STD if norm is None else norm.std.flatten().tolist()
     return {

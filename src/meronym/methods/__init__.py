@@ -5,6 +5,7 @@ from meronym.methods.consensus import Consensus
 from meronym.methods.contrastive import Contrastive
 from meronym.methods.contrastive_deeplab import ContrastiveDeepLab
 from meronym.methods.dff import DFF
+from meronym.methods.distill import Distill
 from meronym.methods.kmeans import KMeans
 from meronym.methods.landmarks import Landmarks
 from meronym.methods.region_grouping import RegionGrouping
@@ -15,6 +16,7 @@ METHODS: dict[str, type[Method]] = {
     "contrastive": Contrastive,
     "contrastive_deeplab": ContrastiveDeepLab,
     "dff": DFF,
+    "distill": Distill,
     "kmeans": KMeans,
     "landmarks": Landmarks,
     "region_grouping": RegionGrouping,
@@ -27,6 +29,7 @@ __all__ = [
     "Consensus",
     "Contrastive",
     "ContrastiveDeepLab",
+    "Distill",
     "KMeans",
     "Landmarks",
     "Method",

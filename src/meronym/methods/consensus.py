@@ -13,6 +13,7 @@ squared, the share of the variance of the photos' part descriptors (the mean fea
 photo) that the part explains. From `individual` downwards the individuals count for more.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -30,9 +31,10 @@ from meronym.features import FeatureSet
 from meronym.methods.contrastive import Contrastive
 from meronym.methods.frozen import FrozenMethod
 from meronym.methods.kmeans import cluster, sample_points
+from meronym.methods.tree import halves, in_order, nested
 from meronym.progress import say
 from meronym.segmenters import HeadSegmenter, LinearHead
-from meronym.training.run import Run
+from meronym.training.run import Run, level_folder
 from meronym.training.sampling import derive
 
 MICRO = 256
@@ -45,11 +47,13 @@ class Consensus(FrozenMethod):
     """See `FrozenMethod` for the backbone's settings; here nothing of the photo's mean is taken off (`centre` 0).
 
     individual: below this eta squared the paper's terms are trained instead; 0 never, 1 always.
+    tree: also half as many parts, a quarter, ... down to two, each of them one or more of the finest; see `tree`.
     """
 
     name: ClassVar[str] = "consensus"
     usual_centre = 0.0
     individual: float = 0.45
+    tree: bool = False
 
     def teach(
         self, segmenter: HeadSegmenter, features: FeatureSet, collection: Collection, run: Run, seed: int
@@ -57,17 +61,53 @@ class Consensus(FrozenMethod):
         points, photos = sample_points(features, segmenter.centre, seed, MOST_POINTS)
         effect = round(part_effect(points, photos), 4)
         found: dict[str, Any] = {"eta_squared": effect}
-        if effect < self.individual:
+        contrast = effect < self.individual
+        if contrast:
             say(f"individuals differ more than parts do (eta squared {effect:.2f}): using contrast")
-            return found | self.contrast(segmenter.parts).teach(segmenter, features, collection, run, seed)
-        centres, spread = agreed(points, segmenter.parts, seed)
-        assert isinstance(segmenter.head, LinearHead)
-        segmenter.head.start_from(centres, sharpness=5 / spread)
-        return found | {"total": spread}
+
+        def train(level: HeadSegmenter, folder: Run) -> dict[str, Any]:
+            if contrast:
+                return self.contrast(level.parts).teach(level, features, collection, folder, seed)
+            centres, spread = agreed(points, level.parts, seed)
+            assert isinstance(level.head, LinearHead)
+            level.head.start_from(centres, sharpness=5 / spread)
+            return {"total": spread}
+
+        found |= train(segmenter, run)
+        return found | ({"levels": grow(segmenter, features, run, seed, train)} if self.tree else {})
 
     def contrast(self, parts: int) -> Contrastive:
         """What is trained where individuals differ more than parts do."""
         return Contrastive(backbone=self.backbone, layers=self.layers, size=self.size).resolved(parts)
+
+
+def grow(
+    segmenter: HeadSegmenter,
+    features: FeatureSet,
+    run: Run,
+    seed: int,
+    train: Callable[[HeadSegmenter, Run], object],
+) -> dict[str, list[int]]:
+    """The levels of a tree whose finest parts a segmenter knows: K to the part, 0 to K - 1, of each finest part.
+
+    Every coarser level is trained in a folder of its own in the run's. The segmenter's parts are put in the tree's
+    order.
+    """
+    heads = {}
+    for parts in halves(segmenter.parts):
+        say(f"the level of {parts} parts")
+        level = HeadSegmenter(segmenter.backbone, parts, segmenter.centre, segmenter.zoom)
+        train(level, Run(level_folder(run.folder, parts), run.settings | {"level": parts}))
+        heads[parts] = level.head
+    points, _ = sample_points(features, segmenter.centre, seed, MOST_POINTS)
+    cells = points.T[None, :, :, None]
+    with torch.no_grad():
+        labels = {parts: head(cells)[0, :, :, 0].argmax(0) for parts, head in heads.items()}
+        finest = segmenter.head(cells)[0, :, :, 0].argmax(0)
+        order, levels = in_order(nested(segmenter.parts, finest, labels))
+        for values in segmenter.head.parameters():
+            values.copy_(values[order].clone())
+    return {str(parts): merge for parts, merge in levels.items()}
 
 
 def part_effect(points: Float[Tensor, "N D"], photos: Int[Tensor, " N"], parts: int = 8) -> float:

@@ -2,6 +2,7 @@
 
 from meronym.report.landing import landing_svg
 from meronym.report.sheet import overlay_sheet
+from meronym.report.tree import save_levels
 from meronym.report.write import write_report
 
-__all__ = ["landing_svg", "overlay_sheet", "write_report"]
+__all__ = ["landing_svg", "overlay_sheet", "save_levels", "write_report"]

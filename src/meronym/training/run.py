@@ -11,6 +11,11 @@ import yaml
 from meronym.files import write_atomically
 
 
+def level_folder(run: str | Path, parts: int) -> Path:
+    """Where the level of so many parts of a run's tree is a run of its own."""
+    return Path(run) / f"at-{parts}"
+
+
 class RunExists(ValueError):
     """The folder holds a run of other settings; nothing of it was touched."""
 
