@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 from PIL import Image
-from scipy.ndimage import maximum_filter
 
 from meronym.backbones import FeatureCache, is_transformer, load_backbone
 from meronym.collections import Collection
@@ -24,6 +23,8 @@ MOST_PHOTOS = 400
 """From which is learned what an object looks like."""
 LEAST_CELLS = 4
 """An object of fewer cells is none."""
+TOUCHED = 25
+"""A cell with less of the object, of 255, does not touch it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +106,8 @@ class FrozenMethod(Method):
 def found_objects(features: FeatureSet, views: Views) -> tuple[FeatureSet, Line]:
     """The same features with the foreground that they themselves show, and what tells it from the background.
 
-    Learned from MOST_PHOTOS photos, found in all. A photo without any object is left out; of several all are kept. What
-    the parts are learned on is one cell wider than the object: in whole photos a beak or a leg is thinner than a cell,
+    Learned from MOST_PHOTOS photos, found in all. A photo without any object is left out; of several all are kept.
+    Parts are learned on every cell that the object touches: in whole photos a beak or a leg is thinner than a cell,
     and lies in cells that are mostly background.
     """
 
@@ -124,6 +125,6 @@ def found_objects(features: FeatureSet, views: Views) -> tuple[FeatureSet, Line]
     several = sum(len(pieces(one > 127)) > 1 for one in foreground[here])
     say(f"objects found in {here.sum():,} of {len(here):,} photos, several in {several:,}")
     empty = [(views.collection.ids[features.rows[i]], "no object found in it") for i in np.flatnonzero(~here)]
-    wider = np.stack([maximum_filter(one, 3) for one in foreground])
-    found = dataclasses.replace(features, foreground=wider, skipped=features.skipped + empty)
+    touched = np.where(foreground > TOUCHED, 255, 0).astype(np.uint8)
+    found = dataclasses.replace(features, foreground=touched, skipped=features.skipped + empty)
     return found.select(np.flatnonzero(here).tolist()), line
