@@ -45,5 +45,7 @@ def landing_svg(counts: Int[np.ndarray, "R C"], parts: Sequence[str], kinds: Seq
             fill = f"#{bytes(colour.astype(np.uint8)).hex()}"
             text.append(f'<rect x="{x}" y="{y}" {size} fill="{fill}" fill-opacity="{strength:.2f}"/>')
             middle = f'x="{x + (CELL - GAP) / 2}" y="{y + CELL / 2 + 3}" text-anchor="middle" font-size="12"'
-            text.append(f'<text {middle} fill="#1c1e22">{100 * value:.0f}</text>')
+            light = 255 + strength * (float(colour @ (0.3, 0.6, 0.1)) - 255)
+            ink = "#fff" if light < 120 else "#1c1e22"
+            text.append(f'<text {middle} fill="{ink}">{100 * value:.0f}</text>')
     return "\n".join([*text, "</svg>"])
