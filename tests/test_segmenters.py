@@ -59,7 +59,7 @@ def test_a_head_is_built_again_and_other_weights_are_refused(head):
     assert torch.equal(again(images), head(images)) and (again.finds, again.zoom) == (True, False)
     with pytest.raises(ValueError, match="trained on other efficientnet_lite0 weights .*set MERONYM_WEIGHTS"):
         build(head.config() | {"weights": "000000000000"}, head.own_state())
-    with pytest.raises(ValueError, match="'heat'.*is 'head', 'factors' or 'deeplab'"):
+    with pytest.raises(ValueError, match="'heat'.*is 'head', 'factors', 'deeplab' or 'student'"):
         build(head.config() | {"kind": "heat"}, {})
 
 
