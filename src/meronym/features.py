@@ -151,6 +151,8 @@ class Views:
 
     def foreground(self, index: int, key: str, grid: tuple[int, ...]) -> np.ndarray:
         """uint8 (h, w) on the feature grid."""
+        if self.collection.records[index].full is not None:  # its mask is hidden, and is not to be found in the cache
+            return np.full(grid, 255, np.uint8)
         foregrounds, name = self.cache.room("foreground"), f"{key}-{grid[0]}x{grid[1]}"
         found = foregrounds.get(name)
         if found is None:
