@@ -9,20 +9,18 @@ peak of its resident set above what it was before the first step.
 """
 
 import argparse
-import json
 import multiprocessing
 import resource
 import statistics
 import time
 from collections.abc import Callable
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from meronym.evaluation.results import append
 from meronym.objectives import contrastive, draw_partners, part_consistency, pool, visual_consistency
 
 BATCH, PARTS, SIDE = 6, 4, 256
@@ -110,7 +108,6 @@ def main() -> None:
     if abs(fast[2] - slow[2]) > 1e-4 * abs(slow[2]) or apart > 1e-3:
         raise SystemExit("the two forms disagree")
     compared = f"L_f + L_v + L_c, forward and backward, batch {BATCH}, {SIDE} px, 768 channels, K={PARTS}; naive form"
-    folder.mkdir(parents=True, exist_ok=True)
     for name, unit, mine, theirs in (
         ("objectives, time", "s", fast[0], slow[0]),
         ("objectives, memory", "MB", fast[1], slow[1]),
@@ -122,12 +119,9 @@ def main() -> None:
             "ratio": round(theirs / mine, 1),
             "unit": unit,
             "compared": compared,
-            "version": version("meronym"),
-            "date": date.today().isoformat(),
         }
         print(f"{name}: {mine:.4g} {unit} against {theirs:.4g} {unit}, {theirs / mine:.0f} times")
-        with (folder / "benchmarks.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        append(folder, line)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ goes on; each must be labelled once. What is told is the resident set after so m
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import re
@@ -23,8 +22,6 @@ import signal
 import tempfile
 import time
 from dataclasses import replace
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +29,7 @@ import torch
 
 from meronym.collections import Collection, open_collection
 from meronym.edits import Edits
+from meronym.evaluation.results import append
 from meronym.model import PartModel
 from meronym.prediction import Predictions
 
@@ -167,7 +165,6 @@ def main() -> None:
         lines.append((f"{clock}, control", "s a photo", second, first, "the network alone; the same again"))
     large, small = (np.array([peak_mb(given.run, given.photos, given.bare, n)]) for n in (count, count // 2))
     lines.append(("memory", "MB", large, small, f"peak when labelling {count} photos; {count // 2} photos"))
-    given.results.mkdir(parents=True, exist_ok=True)
     for what, unit, ours, other, compared in lines:
         ratios = other / ours
         least, most = (100 * (1 / ratio - 1) for ratio in (ratios.max(), ratios.min()))
@@ -180,11 +177,8 @@ def main() -> None:
             "ratio": round(float(np.median(ratios)), 3),
             "unit": unit,
             "compared": f"{compared} ({setting}){spread}",
-            "version": version("meronym"),
-            "date": date.today().isoformat(),
         }
-        with (given.results / "benchmarks.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        append(given.results, line)
 
 
 if __name__ == "__main__":

@@ -8,17 +8,15 @@ processors, which does not depend on what else the machine does.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Iterator
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from meronym.collections import Collection, open_collection
+from meronym.evaluation.results import append
 from meronym.model import PartModel
 
 BATCH = 8
@@ -58,7 +56,6 @@ def main() -> None:
         [[seconds(model, photos[start : start + ROUND]) for model in models] for start in range(0, len(photos), ROUND)]
     )
     setting = f"{photos.name}, {models[0].segmenter.size} and {models[1].segmenter.size} px, batch {BATCH}"
-    given.results.mkdir(parents=True, exist_ok=True)
     for i, clock in enumerate(CLOCKS):
         ours, other = 1 / spent[:, 0, i], 1 / spent[:, 1, i]
         ratios = ours / other
@@ -72,11 +69,8 @@ def main() -> None:
             "unit": "photos a second",
             "compared": f"{models[0].about['backbone']} student; {models[1].about['backbone']} teacher ({setting}, "
             f"{given.threads} threads); {spread}",
-            "version": version("meronym"),
-            "date": date.today().isoformat(),
         }
-        with (given.results / "benchmarks.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        append(given.results, line)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import fields
-from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -23,7 +22,7 @@ from meronym.evaluation.pixels import evaluate_pixels
 from meronym.evaluation.regression import BASELINES, evaluate_baseline, evaluate_regression
 from meronym.evaluation.results import append
 from meronym.evaluation.steadiness import shaky, steadiness
-from meronym.files import write_atomically
+from meronym.files import nearest, write_atomically
 from meronym.methods import METHODS, Method
 from meronym.methods.base import checked
 from meronym.methods.frozen import FrozenMethod
@@ -135,7 +134,6 @@ def evaluate(
         raise ValueError(f"--protocol {protocol}: one of {', '.join(PROTOCOLS)}, regression, boundaries")
     model = PartModel.load(run)
     before = Run.read(run)
-    picture = Path(run) / f"landing-{protocol}.svg"
     everything = open_again(photos or before["photos"], kind or before["kind"])
     if before.get("masks") == "none":
         everything = everything.without_masks()
@@ -148,6 +146,7 @@ def evaluate(
     else:
         score = evaluate_pixels if collection.part_names else evaluate_keypoints
         found, counts, kinds = score(model, collection, protocol)
+        picture = Path(run) / f"landing-{protocol}.svg"
         names = ["no part"] * (len(counts) - model.parts) + list(model.names)
         write_atomically(picture, landing_svg(counts, names, kinds))
         say(f"which part is where: {picture}")
@@ -306,13 +305,13 @@ def _trained_on(run: str | Path, photos: str | Path) -> bool:
 def _method(name: str, backbone: str | None, settings: Mapping[str, Any] | None) -> Method:
     """The method with its settings; unknown names are answered with the nearest valid one."""
     if name not in METHODS:
-        raise ValueError(f"--method {name}: one of {', '.join(METHODS)}{_nearest(name, METHODS)}")
+        raise ValueError(f"--method {name}: one of {', '.join(METHODS)}{nearest(name, METHODS)}")
     kind = METHODS[name]
     valid, hints = [field.name for field in fields(kind)], get_type_hints(kind)
     given = dict(settings or {})
     for key in given:
         if key not in valid:
-            raise ValueError(f"setting {key}: {name} has {', '.join(valid)}{_nearest(key, valid)}")
+            raise ValueError(f"setting {key}: {name} has {', '.join(valid)}{nearest(key, valid)}")
     if "backbone" in valid:
         given["backbone"] = backbone or given.get("backbone") or _default_backbone()
     elif backbone:
@@ -369,8 +368,3 @@ def _best_of(method: Method, collection: Collection, parts: int, run: Run, seed:
     if curve.exists():  # a closed-form method has none
         (run.folder / "metrics.csv").write_bytes(curve.read_bytes())
     return models[best]
-
-
-def _nearest(word: str, known: Any) -> str:
-    near = get_close_matches(word, list(known), 1)
-    return f"; did you mean {near[0]}?" if near else ""

@@ -1,6 +1,7 @@
-"""Files that are whole: what a power cut leaves is the old file or the new one, never half of it."""
+"""Files that are whole after a power cut: the old or the new one, never half of it. And names that are nearly right."""
 
 import os
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -25,3 +26,9 @@ def similar(folder: Path) -> str:
         return f"; {folder.parent}/ does not exist either"
     near = get_close_matches(folder.name, [path.name for path in folder.parent.iterdir() if path.is_dir()], 1)
     return f", did you mean {folder.parent / near[0]}?" if near else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """What to add to "no such name": a question for the known one that is nearly right."""
+    near = get_close_matches(word, list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""

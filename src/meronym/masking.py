@@ -9,7 +9,6 @@ import json
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -26,7 +25,7 @@ from meronym.collections import Collection, Sample, open_again
 from meronym.edges import FINE, follow_edges
 from meronym.evaluation.results import append
 from meronym.features import Views
-from meronym.files import write_atomically
+from meronym.files import nearest, write_atomically
 from meronym.images import BadPhoto, crop_photo, open_mask
 from meronym.masks import FINDERS, Finder, pieces
 from meronym.methods.base import measured
@@ -64,9 +63,7 @@ def find_masks(
         results: where the line of scores is written.
     """
     if method not in FINDERS:
-        near = get_close_matches(method, list(FINDERS), 1)
-        also = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"--method {method}: one of {', '.join(FINDERS)}{also}")
+        raise ValueError(f"--method {method}: one of {', '.join(FINDERS)}{nearest(method, FINDERS)}")
     collection = open_again(photos, kind)
     collection = collection.split(split) if split else collection
     say(collection.summary())

@@ -11,6 +11,7 @@ from meronym import commands
 from meronym.backbones import WeightsNotFound
 from meronym.collections import COLLECTIONS, CollectionError, open_collection
 from meronym.evaluation.results import SCORES, measured, paper_table, read
+from meronym.files import nearest
 from meronym.model import best_device
 from meronym.progress import say
 from meronym.recipes import DATA, TABLES, Data, Row
@@ -53,7 +54,7 @@ def reproduce(
         print(*(f"{name:<8} {known.title}" for name, known in TABLES.items()), *FIGURES, sep="\n")
         return {}
     if table not in (known := (*TABLES, *FIGURES)):
-        raise ValueError(f"{table}: one of {', '.join(known)}{commands._nearest(table, known)}")
+        raise ValueError(f"{table}: one of {', '.join(known)}{nearest(table, known)}")
     if root and not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; --root is the one that holds the data sets")
     if table in FIGURES:
@@ -82,7 +83,7 @@ def _chosen(table: str, names: Sequence[str]) -> list[tuple[str, Row]]:
     valid = dict.fromkeys(name for _, name in known)
     for name in names:
         if name not in valid:
-            raise ValueError(f"--row {name}: {table} has {', '.join(valid)}{commands._nearest(name, valid)}")
+            raise ValueError(f"--row {name}: {table} has {', '.join(valid)}{nearest(name, valid)}")
     return [(data, row) for (data, name), row in known.items() if not names or name in names]
 
 

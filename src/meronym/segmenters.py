@@ -34,13 +34,13 @@ class Segmenter(nn.Module, ABC):
     sharp: bool = False
     """Whether labels follow the photo's edges between the cells of its coarse grid."""
 
-    @abstractmethod
     def window(self, box: Window) -> Window:
-        """The window of the photo to look at, for an object in this box."""
+        """The window of the photo to look at, for an object in this box: a square around it."""
+        return square_window(box)
 
-    @abstractmethod
     def frame(self, window: Window) -> tuple[int, int]:
-        """(width, height) of the network input for a window of the photo."""
+        """(width, height) of the network input for a window of the photo: a square."""
+        return self.size, self.size
 
     @abstractmethod
     def forward(
@@ -128,12 +128,6 @@ class HeadSegmenter(Segmenter):
         self.centre = centre
         self.head: LinearHead | FactorHead = LinearHead(backbone.dim, parts)
         self.object = nn.Conv2d(backbone.dim, 1, 1).requires_grad_(False)
-
-    def window(self, box: Window) -> Window:
-        return square_window(box)
-
-    def frame(self, window: Window) -> tuple[int, int]:
-        return self.size, self.size
 
     def forward(
         self, images: Float[Tensor, "B 3 H W"], foreground: Float[Tensor, "B H W"] | None = None
@@ -288,12 +282,6 @@ class Student(Segmenter):
         self.backbone_name, self.parts, self.size, self.zoom = backbone, parts, size, zoom
         self.network = Decoded(stages, parts + 1)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def window(self, box: Window) -> Window:
-        return square_window(box)
-
-    def frame(self, window: Window) -> tuple[int, int]:
-        return self.size, self.size
 
     def forward(
         self, images: Float[Tensor, "B 3 H W"], foreground: Float[Tensor, "B H W"] | None = None

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,18 +39,7 @@ def test_labels_from_the_cache_are_what_the_teacher_says(teacher):
 
 def test_without_boxes_it_looks_where_the_teacher_finds_the_object(teacher):
     model = PartModel.load(teacher)
-
-    class Blind:
-        name, ids, all_masked = TOY.name, TOY.ids, False
-        records = [replace(r, mask=None, box=None) for r in TOY.records]
-
-        def __len__(self):
-            return len(TOY)
-
-        def __getitem__(self, i):
-            return replace(TOY[i], mask=None, box=None)
-
-    labels = soft_labels(model, Blind())
+    labels = soft_labels(model, TOY.without_masks())
     assert len(labels.maps) == len(TOY) and all(box is not None for box in labels.boxes)
     held = []
     for sample, box in zip(TOY, labels.boxes, strict=True):

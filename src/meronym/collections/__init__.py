@@ -5,7 +5,6 @@
 
 import inspect
 import json
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from meronym.collections.folder import Folder
 from meronym.collections.label_maps import LabelMaps
 from meronym.collections.pascal_part import PascalPart
 from meronym.collections.toy import Toy
+from meronym.files import nearest
 
 COLLECTIONS: dict[str, type[Collection]] = {
     "toy": Toy,
@@ -56,14 +56,14 @@ def open_collection(source: str | Path, kind: str | None = None, **options: Any)
     kind, *words = kind.split(":")
     if kind not in COLLECTIONS:
         known = ", ".join(COLLECTIONS)
-        raise CollectionError(f"kind {kind!r}: known are {known}{_nearest(kind, COLLECTIONS)}")
+        raise CollectionError(f"kind {kind!r}: known are {known}{nearest(kind, COLLECTIONS)}")
     adapter: Any = COLLECTIONS[kind]
     options = dict(map(_option, words)) | options
     valid = list(inspect.signature(adapter).parameters)[1:]
     for option in options:
         if option not in valid:
             takes = f"takes {', '.join(valid)}" if valid else "takes no option"
-            raise CollectionError(f"option {option!r}: {kind} {takes}{_nearest(option, valid)}")
+            raise CollectionError(f"option {option!r}: {kind} {takes}{nearest(option, valid)}")
     return adapter(source, **options)
 
 
@@ -81,8 +81,3 @@ def _option(word: str) -> tuple[str, Any]:
 def open_again(source: str | Path, kind: str | None = None) -> Collection:
     """The collection that a run was or will be trained on: as `open_collection`, and creatures are drawn the same."""
     return open_collection(source, kind, **({"seed": 0} if Toy.found_at(Path(source)) else {}))
-
-
-def _nearest(word: str, known: Any) -> str:
-    near = get_close_matches(word, list(known), 1)
-    return f"; did you mean {near[0]}?" if near else ""

@@ -154,6 +154,11 @@ class Collection(Sequence[Sample], ABC):
         record = self.records[index]
         return files_key(record) if record.full and record.photo.is_file() else self.key(record.full or record)
 
+    @property
+    def unmarked(self) -> bool:
+        """Whether nobody says where any object is: neither a mask nor a box."""
+        return not self.all_masked and all(r.mask is None and r.box is None for r in self.records)
+
     def without_masks(self) -> Self:
         """The same photos as if nobody had said where the object is: neither masks nor boxes."""
         blind = copy.copy(self)

@@ -33,8 +33,8 @@ SCORES = {
 
 
 def append(folder: str | Path, line: Mapping[str, Any]) -> Path:
-    """Add one evaluation to <folder>/<collection>.jsonl, with the version and the date."""
-    path = Path(folder) / f"{line['collection']}.jsonl"
+    """Add one evaluation to <folder>/<collection>.jsonl, or a benchmark to benchmarks.jsonl, with version and date."""
+    path = Path(folder) / f"{line.get('collection', 'benchmarks')}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     full = {**line, "version": version("meronym"), "date": date.today().isoformat()}
     with path.open("a") as file:

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from meronym.collections import Collection
 from meronym.methods.consensus import Consensus
 from meronym.methods.frozen import FrozenMethod
 from meronym.methods.kmeans import sample_points
+from meronym.metrics import Contingency
 from meronym.model import PartModel
 from meronym.progress import say
 from meronym.segmenters import HeadSegmenter
@@ -35,13 +35,8 @@ def steadiness(model: PartModel, method: FrozenMethod, collection: Collection, r
     """
     assert isinstance(model.segmenter, HeadSegmenter)
     if isinstance(method, Consensus):  # halves choose as the whole did
-        effect = model.about["eta_squared"]
-        contrast = method.contrast(model.parts)
-        method = (
-            replace(contrast, centre=model.segmenter.centre)
-            if effect < method.individual
-            else replace(method, individual=0.0)
-        )
+        contrast = model.about["eta_squared"] < method.individual
+        method = replace(method, individual=float(contrast), tree=False)
     segmenter, features = method.prepare(collection, model.parts)
     points, _ = sample_points(features, model.segmenter.centre, seed, MOST_POINTS)
     order = torch.randperm(len(features), generator=generator(seed, "steadiness")).tolist()
@@ -63,10 +58,9 @@ def _label(segmenter: HeadSegmenter, points: Float[Tensor, "N D"]) -> Int[Tensor
 
 def overlap(a: Int[Tensor, " N"], b: Int[Tensor, " N"], parts: int) -> Float[Tensor, " K"]:
     """The Jaccard index of each part of `a` and the part of `b` it is matched with (Hungarian method)."""
-    counts = torch.bincount(a * parts + b, minlength=parts**2).view(parts, parts).double()
-    jaccard = counts / (counts.sum(0) + counts.sum(1, keepdim=True) - counts).clamp(min=1)
-    rows, columns = linear_sum_assignment(jaccard.numpy(), maximize=True)
-    return jaccard[rows, columns].float()
+    table = Contingency(parts, parts)
+    table.update(a, b)
+    return torch.tensor([iou for _, (_, iou) in sorted(table.matching().items())])
 
 
 def shaky(names: Sequence[str], steady: Sequence[float]) -> str:

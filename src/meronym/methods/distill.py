@@ -89,8 +89,7 @@ class SoftLabels(NamedTuple):
 def soft_labels(teacher: PartModel, collection: Collection) -> SoftLabels:
     """The teacher's labels of all photos: from cached features where it needs nothing else to know where to look."""
     segmenter = teacher.segmenter
-    blind = not collection.all_masked and all(r.mask is None and r.box is None for r in collection.records)
-    if not isinstance(segmenter, HeadSegmenter) or (blind and segmenter.zoom):
+    if not isinstance(segmenter, HeadSegmenter) or (segmenter.zoom and collection.unmarked):
         return _labels_one_by_one(teacher, collection)
     features = extract(collection, segmenter, FeatureCache(), whole=not segmenter.zoom)
     maps: list[Tensor] = []

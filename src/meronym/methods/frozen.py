@@ -84,17 +84,15 @@ class FrozenMethod(Method):
         collection = self.seen(collection)
         backbone = load_backbone(self.backbone, layers=self.layers, size=self.size).to(best_device())
         assert self.centre is not None, "settings are resolved before anything is prepared"
-        blind = not collection.all_masked and all(r.mask is None and r.box is None for r in collection.records)
-        segmenter = HeadSegmenter(backbone, parts, self.centre, zoom=not blind)
-        features = extract(collection, segmenter, FeatureCache(), whole=blind)
+        segmenter = HeadSegmenter(backbone, parts, self.centre, zoom=not collection.unmarked)
+        features = extract(collection, segmenter, FeatureCache(), whole=not segmenter.zoom)
         check_parts(parts, len(features))
         if features.masked:
             weight, bias = object_classifier(features.maps(), features.foreground / 255)
         else:
             say("no masks given: finding the objects by their features")
-            features, (weight, bias) = found_objects(
-                features, Views(collection, segmenter, FeatureCache(), whole=blind)
-            )
+            views = Views(collection, segmenter, FeatureCache(), whole=not segmenter.zoom)
+            features, (weight, bias) = found_objects(features, views)
             check_parts(parts, len(features))
         with torch.no_grad():
             segmenter.object.weight.copy_(torch.from_numpy(weight)[None, :, None, None])

@@ -99,6 +99,22 @@ PAPER_CONFIGURATION: dict[str, Any] = {
 }
 """What the rows that train the paper's networks end to end have in common."""
 
+HEADS = (
+    Row(
+        name="contrastive",
+        method="contrastive",
+        beside="Ours",
+        why="two of the four terms, for a head on frozen DINOv2 features; theirs trains a network on pixels",
+    ),
+    Row(
+        name="consensus",
+        method="consensus",
+        beside="Ours",
+        why="our default, the agreement of many clusterings of DINOv2 features",
+    ),
+)
+"""The rows that Tables 4 and 5 have beside the paper's own."""
+
 PASCAL = ("sheep", "horse", "cow", "mbike", "plane", "bus", "car", "bike", "dog", "cat")
 PASCAL_NAMES = {"mbike": "motorbike", "plane": "aeroplane", "bike": "bicycle"}
 

@@ -1,6 +1,6 @@
 """Table 4: DeepFashion, K = 4; and its form on Clothing Co-Parsing, whose labels are merged into the same set."""
 
-from meronym.recipes.base import PAPER_CONFIGURATION, Panel, Row, Table
+from meronym.recipes.base import HEADS, PAPER_CONFIGURATION, Panel, Row, Table
 
 ROWS = (
     Row(
@@ -16,18 +16,7 @@ ROWS = (
         why="on DINOv2 features as they are",
         settings={"centre": 0.0},
     ),
-    Row(
-        name="contrastive",
-        method="contrastive",
-        beside="Ours",
-        why="two of the four terms, for a head on frozen DINOv2 features; theirs trains a network on pixels",
-    ),
-    Row(
-        name="consensus",
-        method="consensus",
-        beside="Ours",
-        why="our default, the agreement of many clusterings of DINOv2 features",
-    ),
+    *HEADS,
     Row(
         name="paper",
         beside="Ours",

@@ -3,7 +3,7 @@
 `pascal_part` is a collection of one class, so that every method, also the factorisation of DFF, sees one at a time.
 """
 
-from meronym.recipes.base import PAPER_CONFIGURATION, PASCAL, Panel, Row, Table
+from meronym.recipes.base import HEADS, PAPER_CONFIGURATION, PASCAL, Panel, Row, Table
 
 ROWS = (
     Row(
@@ -25,18 +25,7 @@ ROWS = (
         why="on DINOv2 features as they are; theirs are VGG-19's",
         settings={"centre": 0.0},
     ),
-    Row(
-        name="contrastive",
-        method="contrastive",
-        beside="Ours",
-        why="two of the four terms, for a head on frozen DINOv2 features; theirs trains a network on pixels",
-    ),
-    Row(
-        name="consensus",
-        method="consensus",
-        beside="Ours",
-        why="our default, the agreement of many clusterings of DINOv2 features",
-    ),
+    *HEADS,
     Row(
         name="paper",
         beside="Ours",

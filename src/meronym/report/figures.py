@@ -26,6 +26,7 @@ from meronym.parts import Parts, default_names
 from meronym.progress import say
 from meronym.report.grid import Row, grid
 from meronym.report.pictures import around_object
+from meronym.report.survey import spread
 from meronym.training.run import Run
 
 PARTS = 4
@@ -129,12 +130,6 @@ def enlarged(sample: Sample, side: int = 800) -> Sample:
     box = None if sample.box is None else tuple(edge * scale for edge in sample.box)
     photo = sample.image.resize(size, Image.Resampling.BICUBIC)
     return replace(sample, image=photo, mask=mask, part_labels=labels, box=box, keypoints=None)
-
-
-def spread(count: int, wanted: int) -> list[int]:
-    """At most so many indices below `count`, evenly spread, none twice."""
-    wanted = min(wanted, count)
-    return [int((place + 0.5) * count / wanted) for place in range(wanted)]
 
 
 def heads(*names: str, centre: float | None = None) -> dict[str, Method]:

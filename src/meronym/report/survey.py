@@ -125,10 +125,10 @@ def survey(model: PartModel, collection: Collection, photos: int, seed: int) -> 
     return result
 
 
-def spread(total: int, count: int, seed: int) -> list[int]:
-    """`count` different numbers below `total`, evenly apart, in order; the seed says where they start."""
+def spread(total: int, count: int, seed: int | None = None) -> list[int]:
+    """`count` different numbers below `total`, evenly apart, in order; a seed moves where they start."""
     count = min(count, total)
-    start = np.random.default_rng(seed).random()
+    start = 0.5 if seed is None else np.random.default_rng(seed).random()
     return [int((i + start) * total / count) for i in range(count)]
 
 
