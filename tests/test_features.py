@@ -117,3 +117,11 @@ def test_no_usable_photo_is_one_clear_line(segmenter, tmp_path):
     with pytest.raises(ValueError, match="no photo of birds could be used: .*marks nothing") as caught:
         extract(open_collection(root), segmenter, FeatureCache(tmp_path / "cache"))
     assert "\n" not in str(caught.value)
+
+
+def test_touched_cells_count_whole(toy, segmenter, tmp_path):
+    found = extract(toy, segmenter, FeatureCache(tmp_path))
+    touched = found.touched(0.25)
+    np.testing.assert_array_equal(touched.foreground == 255, found.foreground / 255 > 0.25)
+    assert set(np.unique(touched.foreground)) == {0, 255} and touched.rows == found.rows
+    np.testing.assert_array_equal(touched.touched(0.1).foreground, touched.foreground)

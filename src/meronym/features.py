@@ -54,6 +54,10 @@ class FeatureSet:
         features = np.stack([np.load(self.paths[i]) for i in indices])
         return torch.from_numpy(features).float(), torch.from_numpy(self.foreground[list(indices)]).float() / 255
 
+    def touched(self, share: float) -> "FeatureSet":
+        """The same, but each cell counts whole where the object covers more than this share of it, else not at all."""
+        return replace(self, foreground=np.where(self.foreground > 255 * share, 255, 0).astype(np.uint8))
+
     def select(self, positions: Iterable[int]) -> "FeatureSet":
         """The photos at these positions only; what was skipped stays listed."""
         kept = [int(i) for i in positions]

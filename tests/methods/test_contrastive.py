@@ -38,3 +38,9 @@ def test_across(across, tmp_path):
     torch.testing.assert_close(terms["L_c"], expected.pop(across))
     assert all((terms["L_c"] - value).abs() > 1e-3 for value in expected.values())
     torch.testing.assert_close(total, terms["L_f"] + method.lambda_c * terms["L_c"])
+
+    outcome = training.outcome()  # on the same batches whatever the seed of the training
+    assert outcome == HeadTraining(method, head, plain, 7, turned).outcome()
+    assert outcome["total"] == pytest.approx(outcome["L_f"] + method.lambda_c * outcome["L_c"], rel=1e-5)
+    head.weight.data *= 0
+    assert training.outcome() != outcome

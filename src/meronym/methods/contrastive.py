@@ -6,6 +6,8 @@ trained end to end (`contrastive_deeplab`); on frozen features of low resolution
 
 Differs from the paper: f is a linear head and not a DeepLab; phi is the head's backbone; the start; Adam. On
 transformers the weight of the contrast falls as K grows: at the weight that suits K = 4 it starves parts at K = 16.
+A cell that the object touches counts whole, any other not at all: beaks, legs and tails are thinner than a cell. It is
+touched where the object covers a tenth of it, a quarter on convolutional networks.
 """
 
 from dataclasses import dataclass, replace
@@ -37,13 +39,19 @@ from meronym.training.sampling import generator, photos_of_step, share
 from meronym.training.turned import Turned, turn_all
 from meronym.training.views import warp
 
+STARTS = 20
+POINTS = 2**15
+"""Of the k-means that training starts from: the tightest of so many, on so many cells."""
+OUTCOME = 25
+"""Batches on which starts are compared."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Contrastive(FrozenMethod):
     """See `FrozenMethod` for the backbone's settings.
 
     lambda_f, lambda_c: weights of Eq. 2 and 3, per photo and per part occurrence. lambda_c None: (8 / K) ** 3.3 on
-    transformers (10 at K = 4, 1 at K = 8, 0.1 at K = 16), 0.1 at K = 4 and 0.5 from K = 8 on convolutional networks;
+    transformers (10 at K = 4, 1 at K = 8, 0.1 at K = 16), 0.1 at K = 4 and 0.4 from K = 8 on convolutional networks;
     how that was found is in docs/experiments.md. temperature: tau of Eq. 3.
     cosine, same_photo_negatives: the published code's forms of Eq. 3.
     across: "contrastive" (Eq. 3), "l2" (Table 2) or "views" (Table 2: the partner is another view of the same photo,
@@ -67,23 +75,23 @@ class Contrastive(FrozenMethod):
         check_parts(parts)
         if self.lambda_c is not None:
             return super().resolved(parts)
-        contrast = (8 / parts) ** 3.3 if is_transformer(self.backbone) else min(0.5, 0.5 * (parts / 8) ** 2.3)
+        contrast = (8 / parts) ** 3.3 if is_transformer(self.backbone) else 0.4 * min(1, parts / 8) ** 2
         return replace(super().resolved(parts), lambda_c=round(contrast, 4))
 
     def teach(
         self, segmenter: HeadSegmenter, features: FeatureSet, collection: Collection, run: Run, seed: int
     ) -> dict[str, Any]:
         assert self.centre is not None and isinstance(segmenter.head, LinearHead)
-        segmenter.centre = self.centre
+        segmenter.centre, features = self.centre, features.touched(0.1 if is_transformer(self.backbone) else 0.25)
         if not run.checkpoint.exists():
-            points, _ = sample_points(features, self.centre, seed)
-            centres, spread = cluster(points, segmenter.parts, seed)
+            points, _ = sample_points(features, self.centre, seed, POINTS)
+            centres, spread = cluster(points, segmenter.parts, seed, STARTS)
             segmenter.head.start_from(centres, self.sharpness / spread)
         turned = turn_all(collection, segmenter, features) if self.across == "views" else None
         training = HeadTraining(self, segmenter.head, features, seed, turned)
         training.samples = Samples(segmenter, collection, self.steps)
         optimise(training, run, make_fabric(one=True))
-        return training.last
+        return training.outcome()
 
 
 class HeadTraining(Training):
@@ -93,7 +101,8 @@ class HeadTraining(Training):
         self, method: Contrastive, head: LinearHead, features: FeatureSet, seed: int, turned: Turned | None = None
     ) -> None:
         """turned: the same photos warped, where parts are contrasted between views."""
-        self.method, self.network, self.features, self.seed, self.turned = method, head, features, seed, turned
+        self.method, self.features, self.seed, self.turned = method, features, seed, turned
+        self.network: LinearHead = head
         self.steps = method.steps
         self.optimizer = torch.optim.Adam(head.parameters(), lr=method.learning_rate)
         self.parts = len(head.weight)
@@ -106,6 +115,18 @@ class HeadTraining(Training):
         features, foreground = self.features.batch(mine)
         partners = draw_partners(len(photos), self.parts, generator(self.seed, "partners", step))
         return {"features": features, "foreground": foreground, "partners": partners}
+
+    @torch.no_grad()
+    def outcome(self) -> dict[str, float]:
+        """The total and its terms on OUTCOME batches, which are the same for every seed, so that starts compare."""
+        training = HeadTraining(self.method, self.network, self.features, 0, self.turned)
+        device, found = self.network.weight.device, dict[str, float]()
+        for step in range(OUTCOME):
+            batch = {name: values.to(device) for name, values in training.batch(step, 0, 1).items()}
+            total, terms = training.loss(self.network, batch, lambda x: x)
+            for name, value in {"total": total, **terms}.items():
+                found[name] = found.get(name, 0.0) + float(value) / OUTCOME
+        return found
 
     def loss(self, network: nn.Module, batch: Batch, gather: Gather) -> tuple[Tensor, dict[str, Tensor]]:
         method = self.method

@@ -23,8 +23,8 @@ MOST_PHOTOS = 400
 """From which is learned what an object looks like."""
 LEAST_CELLS = 4
 """An object of fewer cells is none."""
-TOUCHED = 25
-"""A cell with less of the object, of 255, does not touch it."""
+TOUCHED = 0.1
+"""A cell that is less surely object does not touch it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +123,5 @@ def found_objects(features: FeatureSet, views: Views) -> tuple[FeatureSet, Line]
     several = sum(len(pieces(one > 127)) > 1 for one in foreground[here])
     say(f"objects found in {here.sum():,} of {len(here):,} photos, several in {several:,}")
     empty = [(views.collection.ids[features.rows[i]], "no object found in it") for i in np.flatnonzero(~here)]
-    touched = np.where(foreground > TOUCHED, 255, 0).astype(np.uint8)
-    found = dataclasses.replace(features, foreground=touched, skipped=features.skipped + empty)
+    found = dataclasses.replace(features, foreground=foreground, skipped=features.skipped + empty).touched(TOUCHED)
     return found.select(np.flatnonzero(here).tolist()), line
