@@ -6,8 +6,8 @@ trained end to end (`contrastive_deeplab`); on frozen features of low resolution
 
 Differs from the paper: f is a linear head and not a DeepLab; phi is the head's backbone; the start; Adam. On
 transformers the weight of the contrast falls as K grows: at the weight that suits K = 4 it starves parts at K = 16.
-A cell that the object touches counts whole, any other not at all: beaks, legs and tails are thinner than a cell. It is
-touched where the object covers a tenth of it, a quarter on convolutional networks.
+Cells count whole or not at all: on transformers where the object covers more than a tenth, as beaks, legs and tails are
+thinner than a cell; on convolutional networks, whose cells see far beyond their edges, more than half.
 """
 
 from dataclasses import dataclass, replace
@@ -82,7 +82,7 @@ class Contrastive(FrozenMethod):
         self, segmenter: HeadSegmenter, features: FeatureSet, collection: Collection, run: Run, seed: int
     ) -> dict[str, Any]:
         assert self.centre is not None and isinstance(segmenter.head, LinearHead)
-        segmenter.centre, features = self.centre, features.touched(0.1 if is_transformer(self.backbone) else 0.25)
+        segmenter.centre, features = self.centre, features.touched(0.1 if is_transformer(self.backbone) else 0.5)
         if not run.checkpoint.exists():
             points, _ = sample_points(features, self.centre, seed, POINTS)
             centres, spread = cluster(points, segmenter.parts, seed, STARTS)
