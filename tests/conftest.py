@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,25 @@ def weights(shared: Path) -> Path:
     if not (shared / "weights").is_dir():
         pytest.skip(f"no weights in {shared}: set MERONYM_SHARED to the folder that holds data/ and weights/")
     return shared / "weights"
+
+
+@pytest.fixture
+def meronym(monkeypatch, capsys, tmp_path):
+    """Run a command in a fresh folder: its exit code, and the lines it says on stderr."""
+    from meronym import cli
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, list[str]]:
+        monkeypatch.setattr(sys, "argv", ["meronym", *map(str, arguments)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, capsys.readouterr().err.strip().splitlines()
+
+    return run
 
 
 def _jpeg(image: Image.Image, **options) -> bytes:

@@ -27,23 +27,6 @@ SMALL = ["--backbone", "efficientnet_lite0", "--no-report", "--parts", "3"]
 QUICK = [*SMALL, "--method", "contrastive", "--set", "size=128", "steps=3"]
 
 
-@pytest.fixture
-def meronym(monkeypatch, capsys, tmp_path):
-    """Run a command in a fresh folder: its exit code, and the lines it says on stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, list[str]]:
-        monkeypatch.setattr(sys, "argv", ["meronym", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, capsys.readouterr().err.strip().splitlines()
-
-    return run
-
-
 def test_help_is_instant_and_imports_nothing_heavy():
     watch = "import sys; from meronym import cli; cli.app(['--help'], result_action='return_value')"
     heavy = "{'torch', 'numpy', 'sklearn', 'scipy', 'timm', 'lightning', 'matplotlib', 'yaml'}"

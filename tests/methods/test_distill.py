@@ -1,14 +1,12 @@
 """The student: it learns on the teacher's labels, wherever these come from, and is a run like any other."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from meronym import cli
 from meronym.collections import open_collection
 from meronym.commands import load
 from meronym.edits import Edits
@@ -82,26 +80,19 @@ def test_it_refuses_what_cannot_be_learned(teacher, tmp_path):
         Distill(teacher=str(teacher), backbone="vgg16").fit(TOY, 3, Run(tmp_path / "c", {}))
 
 
-def test_the_command_makes_a_run_like_any_other(teacher, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-
-    def meronym(*words: object) -> None:
-        monkeypatch.setattr(sys, "argv", ["meronym", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-            raise SystemExit(0)
-        assert not end.value.code, capsys.readouterr().err
-
+def test_the_command_makes_a_run_like_any_other(teacher, meronym):
     Edits(names={1: "head"}, groups=((2, 3),), wrong=frozenset({TOY.ids[0]})).save(teacher)
     how = ["--set", "size=64", "steps=40", "batch=4", "workers=0", "learning_rate=0.01"]
-    meronym("distill", teacher, "--run", "student", "--no-report", *how)
+    code, said = meronym("distill", teacher, "--run", "student", "--no-report", *how)
+    assert code == 0, said
     assert load_edits("student") == Edits(names={1: "head"}, groups=((2, 3),))
     small, large = load("student"), load(teacher)
     found = [(small.predict(s.image, mask=s.mask), large.predict(s.image, mask=s.mask)) for s in list(TOY)[:4]]
     assert all(a.names == b.names == ("head", "part 2") for a, b in found)
     same = np.mean([(a.labels == b.labels)[b.labels > 0].mean() for a, b in found])
     assert same > 0.6, f"the same part as the teacher on {100 * same:.0f} % of the object"
-    meronym("evaluate", "student")
+    code, said = meronym("evaluate", "student")
+    assert code == 0, said
     line = json.loads(Path("results/toy.jsonl").read_text())
     assert (line["method"].split("+")[0], line["backbone"]) == ("distill", "efficientnet_lite0")
     assert f"--set teacher={teacher}" in line["command"] and "teacher" not in line["method"]

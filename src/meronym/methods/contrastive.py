@@ -20,7 +20,7 @@ from meronym.backbones import is_transformer
 from meronym.collections import Collection
 from meronym.features import FeatureSet
 from meronym.methods.base import check_parts
-from meronym.methods.frozen import FrozenMethod
+from meronym.methods.frozen import TOUCHED, FrozenMethod
 from meronym.methods.kmeans import cluster, sample_points
 from meronym.objectives import (
     Pooled,
@@ -82,7 +82,7 @@ class Contrastive(FrozenMethod):
         self, segmenter: HeadSegmenter, features: FeatureSet, collection: Collection, run: Run, seed: int
     ) -> dict[str, Any]:
         assert self.centre is not None and isinstance(segmenter.head, LinearHead)
-        segmenter.centre, features = self.centre, features.touched(0.1 if is_transformer(self.backbone) else 0.5)
+        segmenter.centre, features = self.centre, features.touched(TOUCHED if is_transformer(self.backbone) else 0.5)
         if not run.checkpoint.exists():
             points, _ = sample_points(features, self.centre, seed, POINTS)
             centres, spread = cluster(points, segmenter.parts, seed, STARTS)

@@ -24,7 +24,7 @@ MOST_PHOTOS = 400
 LEAST_CELLS = 4
 """An object of fewer cells is none."""
 TOUCHED = 0.1
-"""A cell that is less surely object does not touch it."""
+"""A cell of which the object covers less, or that is less surely object, does not touch it."""
 
 
 @dataclass(frozen=True, kw_only=True)
