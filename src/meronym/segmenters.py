@@ -6,6 +6,7 @@ learns from one of these. They see a window of the photo; how a window becomes a
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -64,15 +65,32 @@ class Segmenter(nn.Module, ABC):
 
 
 class LinearHead(nn.Module):
-    """K linear classifiers on a feature map: where training starts, the distances to K centres."""
+    """K linear classifiers on a feature map: where training starts, the distances to K centres.
 
-    def __init__(self, dim: int, parts: int) -> None:
+    merge: the part, 0 to K - 1, of each of more than K classifiers. A part's share is then the sum of theirs.
+    """
+
+    def __init__(self, dim: int, parts: int, merge: Sequence[int] = ()) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(parts, dim))
-        self.bias = nn.Parameter(torch.zeros(parts))
+        self.merge = list(merge)
+        self.weight = nn.Parameter(torch.zeros(len(self.merge) or parts, dim))
+        self.bias = nn.Parameter(torch.zeros(len(self.merge) or parts))
 
     def forward(self, features: Float[Tensor, "B D h w"]) -> Float[Tensor, "B K h w"]:
-        return F.conv2d(features, self.weight[:, :, None, None], self.bias)
+        logits = F.conv2d(features, self.weight[:, :, None, None], self.bias)
+        if not self.merge:
+            return logits
+        groups = [[i for i, part in enumerate(self.merge) if part == k] for k in range(max(self.merge) + 1)]
+        return torch.stack([logits[:, group].logsumexp(1) for group in groups], 1)
+
+    @torch.no_grad()
+    def put_in_order(self, order: list[int]) -> None:
+        """Part order[i] becomes part i."""
+        if self.merge:
+            self.merge = [order.index(part) for part in self.merge]
+            return
+        for values in self.parameters():
+            values.copy_(values[order].clone())
 
     @torch.no_grad()
     def start_from(self, centres: Float[Tensor, "K D"], sharpness: float) -> None:
@@ -163,6 +181,7 @@ class HeadSegmenter(Segmenter):
             "size": self.size,
             "zoom": self.zoom,
             "finds": self.finds,
+            **({"merge": merge} if (merge := getattr(self.head, "merge", None)) else {}),
         }
 
     def own_state(self) -> dict[str, Tensor]:
@@ -322,6 +341,8 @@ def build(config: dict[str, Any], state: dict[str, Tensor]) -> Segmenter:
             segmenter: Segmenter = HeadSegmenter(backbone, config["parts"], config["centre"], config["zoom"])
             if config["kind"] == "factors":
                 segmenter.head = FactorHead(backbone.dim, config["parts"])
+            elif "merge" in config:
+                segmenter.head = LinearHead(backbone.dim, config["parts"], config["merge"])
             segmenter.finds = config["finds"]
             nn.ModuleDict({"head": segmenter.head, "object": segmenter.object}).load_state_dict(state)
         case "deeplab":

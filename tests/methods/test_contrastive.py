@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from meronym.features import FeatureSet
-from meronym.methods.contrastive import Contrastive, HeadTraining
+from meronym.methods.contrastive import Contrastive, HeadTraining, merged
 from meronym.objectives import contrastive, descriptor_distance, draw_partners, pool, view_partners
 from meronym.segmenters import LinearHead
 from meronym.training.sampling import generator
@@ -44,3 +44,27 @@ def test_across(across, tmp_path):
     assert outcome["total"] == pytest.approx(outcome["L_f"] + method.lambda_c * outcome["L_c"], rel=1e-5)
     head.weight.data *= 0
     assert training.outcome() != outcome
+
+
+def test_merged_parts_have_the_shares_of_what_they_were_merged_from():
+    rng = np.random.default_rng(0)
+    centres = np.eye(3, 12, dtype=np.float32).repeat([2, 1, 3], 0) * 9 + rng.standard_normal((6, 12), dtype=np.float32)
+    points = torch.from_numpy(centres.repeat(50, 0) + rng.standard_normal((300, 12), dtype=np.float32) / 9)
+    fine = LinearHead(12, 6)
+    fine.start_from(torch.from_numpy(centres), 1.0)
+    head = merged(fine, 3, points)
+    assert [head.merge[0] == head.merge[1], len({head.merge[i] for i in (0, 2, 3)}), len(set(head.merge[3:]))] == [1, 3, 1]
+    maps = points[:36].T.reshape(1, 12, 6, 6)
+    shares, found = fine(maps).softmax(1), head(maps).softmax(1)
+    for part in range(3):
+        own = [i for i in range(6) if head.merge[i] == part]
+        torch.testing.assert_close(found[:, part], shares[:, own].sum(1))
+    head.put_in_order([2, 0, 1])
+    torch.testing.assert_close(head(maps).softmax(1), found[:, [2, 0, 1]])
+
+
+def test_how_many_parts_are_trained():
+    on = {name: Contrastive(backbone=name) for name in ("dinov2_vits14", "vgg19")}
+    assert [on["dinov2_vits14"].trained(k) for k in (2, 5, 6, 15, 16, 24)] == [2, 5, 16, 16, 16, 24]
+    assert [on["vgg19"].trained(k) for k in (2, 8, 24)] == [2, 8, 24]
+    assert on["dinov2_vits14"].resolved(8).lambda_c == on["dinov2_vits14"].resolved(16).lambda_c

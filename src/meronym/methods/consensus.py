@@ -105,8 +105,8 @@ def grow(
         labels = {parts: head(cells)[0, :, :, 0].argmax(0) for parts, head in heads.items()}
         finest = segmenter.head(cells)[0, :, :, 0].argmax(0)
         order, levels = in_order(nested(segmenter.parts, finest, labels))
-        for values in segmenter.head.parameters():
-            values.copy_(values[order].clone())
+        assert isinstance(segmenter.head, LinearHead)
+        segmenter.head.put_in_order(order)
     return {str(parts): merge for parts, merge in levels.items()}
 
 

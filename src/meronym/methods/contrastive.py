@@ -8,12 +8,16 @@ Differs from the paper: f is a linear head and not a DeepLab; phi is the head's 
 transformers the weight of the contrast falls as K grows: at the weight that suits K = 4 it starves parts at K = 16.
 Cells count whole or not at all: on transformers where the object covers more than a tenth, as beaks, legs and tails are
 thinner than a cell; on convolutional networks, whose cells see far beyond their edges, more than half.
+On transformers 6 to 15 parts are FINEST parts, trained and then merged by Ward's linkage of their mean features: a
+few parts that must tell photos apart divide the body, which has most cells; sixteen have room for the head as well.
 """
 
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 import torch
+from jaxtyping import Float
+from scipy.cluster.hierarchy import cut_tree, ward
 from torch import Tensor, nn
 
 from meronym.backbones import is_transformer
@@ -42,6 +46,8 @@ from meronym.training.views import warp
 STARTS = 20
 POINTS = 2**15
 """Of the k-means that training starts from: the tightest of so many, on so many cells."""
+FINEST, FEW = 16, 5
+"""What more than FEW and fewer than FINEST parts are merged from."""
 OUTCOME = 25
 """Batches on which starts are compared."""
 
@@ -51,8 +57,8 @@ class Contrastive(FrozenMethod):
     """See `FrozenMethod` for the backbone's settings.
 
     lambda_f, lambda_c: weights of Eq. 2 and 3, per photo and per part occurrence. lambda_c None: (8 / K) ** 3.3 on
-    transformers (10 at K = 4, 1 at K = 8, 0.1 at K = 16), 0.1 at K = 4 and 0.4 from K = 8 on convolutional networks;
-    how that was found is in docs/experiments.md. temperature: tau of Eq. 3.
+    transformers (10 at K = 4, 0.1 at K = 16), 0.1 at K = 4 and 0.4 from K = 8 on convolutional networks; how that was
+    found is in docs/experiments.md. K is the number of parts that are trained, see `trained`. temperature: tau of Eq. 3.
     cosine, same_photo_negatives: the published code's forms of Eq. 3.
     across: "contrastive" (Eq. 3), "l2" (Table 2) or "views" (Table 2: the partner is another view of the same photo,
     here its one warp, see `training.turned`).
@@ -75,23 +81,41 @@ class Contrastive(FrozenMethod):
         check_parts(parts)
         if self.lambda_c is not None:
             return super().resolved(parts)
-        contrast = (8 / parts) ** 3.3 if is_transformer(self.backbone) else 0.4 * min(1, parts / 8) ** 2
+        contrast = (8 / self.trained(parts)) ** 3.3 if is_transformer(self.backbone) else 0.4 * min(1, parts / 8) ** 2
         return replace(super().resolved(parts), lambda_c=round(contrast, 4))
+
+    def trained(self, parts: int) -> int:
+        """How many parts are trained, to be merged to so many."""
+        return FINEST if is_transformer(self.backbone) and FEW < parts < FINEST else parts
 
     def teach(
         self, segmenter: HeadSegmenter, features: FeatureSet, collection: Collection, run: Run, seed: int
     ) -> dict[str, Any]:
-        assert self.centre is not None and isinstance(segmenter.head, LinearHead)
+        assert self.centre is not None
         segmenter.centre, features = self.centre, features.touched(TOUCHED if is_transformer(self.backbone) else 0.5)
+        finer = HeadSegmenter(segmenter.backbone, self.trained(segmenter.parts), self.centre, segmenter.zoom)
+        finer.object, finer.finds, head = segmenter.object, segmenter.finds, finer.head
+        assert isinstance(head, LinearHead)
+        points, _ = sample_points(features, self.centre, seed, POINTS)
         if not run.checkpoint.exists():
-            points, _ = sample_points(features, self.centre, seed, POINTS)
-            centres, spread = cluster(points, segmenter.parts, seed, STARTS)
-            segmenter.head.start_from(centres, self.sharpness / spread)
+            centres, spread = cluster(points, finer.parts, seed, STARTS)
+            head.start_from(centres, self.sharpness / spread)
         turned = turn_all(collection, segmenter, features) if self.across == "views" else None
-        training = HeadTraining(self, segmenter.head, features, seed, turned)
-        training.samples = Samples(segmenter, collection, self.steps)
+        training = HeadTraining(self, head, features, seed, turned)
+        training.samples = Samples(finer, collection, self.steps)
         optimise(training, run, make_fabric(one=True))
+        segmenter.head = merged(head, segmenter.parts, points) if finer.parts > segmenter.parts else head
         return training.outcome()
+
+
+@torch.no_grad()
+def merged(head: LinearHead, parts: int, points: Float[Tensor, "N D"]) -> LinearHead:
+    """The classifiers of a head as those of fewer parts, by Ward's linkage of their mean features over these points."""
+    shares = head(points.T[None, :, :, None])[0, :, :, 0].softmax(0)
+    means = shares @ points / shares.sum(1, keepdim=True).clamp(min=1e-6)
+    found = LinearHead(points.shape[1], parts, cut_tree(ward(means.cpu().numpy()), parts)[:, 0].tolist())
+    found.load_state_dict(head.state_dict())
+    return found
 
 
 class HeadTraining(Training):
