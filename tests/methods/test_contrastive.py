@@ -53,7 +53,8 @@ def test_merged_parts_have_the_shares_of_what_they_were_merged_from():
     fine = LinearHead(12, 6)
     fine.start_from(torch.from_numpy(centres), 1.0)
     head = merged(fine, 3, points)
-    assert [head.merge[0] == head.merge[1], len({head.merge[i] for i in (0, 2, 3)}), len(set(head.merge[3:]))] == [1, 3, 1]
+    first, _, second, *third = head.merge
+    assert head.merge[0] == head.merge[1] and len(set(third)) == 1 and len({first, second, *third}) == 3
     maps = points[:36].T.reshape(1, 12, 6, 6)
     shares, found = fine(maps).softmax(1), head(maps).softmax(1)
     for part in range(3):

@@ -58,7 +58,8 @@ class Contrastive(FrozenMethod):
 
     lambda_f, lambda_c: weights of Eq. 2 and 3, per photo and per part occurrence. lambda_c None: (8 / K) ** 3.3 on
     transformers (10 at K = 4, 0.1 at K = 16), 0.1 at K = 4 and 0.4 from K = 8 on convolutional networks; how that was
-    found is in docs/experiments.md. K is the number of parts that are trained, see `trained`. temperature: tau of Eq. 3.
+    found is in docs/experiments.md. K: how many parts are trained, see `trained`.
+    temperature: tau of Eq. 3.
     cosine, same_photo_negatives: the published code's forms of Eq. 3.
     across: "contrastive" (Eq. 3), "l2" (Table 2) or "views" (Table 2: the partner is another view of the same photo,
     here its one warp, see `training.turned`).
