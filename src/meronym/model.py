@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Integer
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from scipy import ndimage
 from torch import Tensor
 
 from meronym.ahead import ahead
@@ -337,17 +338,15 @@ def photo_window(sample: Sample) -> Window:
 
 
 def found_box(objects: Float[Tensor, "h w"], size: tuple[int, int], pad: float = 0.05) -> Window:
-    """The padded box around what is object (> 0.5), one or several (see `pieces`), in a photo of this size (w, h)."""
-    from meronym.masks import pieces  # with it comes scikit-learn, a second or two
-
-    cells = objects.numpy() > 0.5
-    if not cells.any():
+    """The padded box around the largest piece of what is object (> 0.5), in a photo of this size (w, h)."""
+    pieces, count = ndimage.label(objects.numpy() > 0.5)  # type: ignore[misc]
+    if count == 0:
         return 0.0, 0.0, float(size[0]), float(size[1])
-    here, spans = np.logical_or.reduce(pieces(cells)), []
-    for axis, length, side in ((0, objects.shape[1], size[0]), (1, objects.shape[0], size[1])):
-        first, last = np.flatnonzero(here.any(axis))[[0, -1]]
-        margin = pad * (last + 1 - first)
-        spans.append((float(first - margin) * side / length, float(last + 1 + margin) * side / length))
+    rows, columns = ndimage.find_objects(pieces)[int(np.bincount(pieces.ravel())[1:].argmax())]
+    spans = []
+    for cells, length, side in ((columns, objects.shape[1], size[0]), (rows, objects.shape[0], size[1])):
+        margin = pad * (cells.stop - cells.start)
+        spans.append(((cells.start - margin) * side / length, (cells.stop + margin) * side / length))
     (x0, x1), (y0, y1) = spans
     return max(x0, 0.0), max(y0, 0.0), min(x1, float(size[0])), min(y1, float(size[1]))
 

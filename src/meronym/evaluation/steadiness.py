@@ -53,7 +53,8 @@ def steadiness(model: PartModel, method: FrozenMethod, collection: Collection, r
 
 def _label(segmenter: HeadSegmenter, points: Float[Tensor, "N D"]) -> Int[Tensor, " N"]:
     with torch.inference_mode():
-        return segmenter.head(points.T[None, :, :, None])[0, :, :, 0].argmax(0)
+        head = deepcopy(segmenter.head).cpu()  # where points are
+        return head(points.T[None, :, :, None])[0, :, :, 0].argmax(0)
 
 
 def overlap(a: Int[Tensor, " N"], b: Int[Tensor, " N"], parts: int) -> Float[Tensor, " K"]:

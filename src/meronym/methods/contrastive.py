@@ -59,8 +59,7 @@ class Contrastive(FrozenMethod):
     lambda_f, lambda_c: weights of Eq. 2 and 3, per photo and per part occurrence. lambda_c None: (8 / K) ** 3.3 on
     transformers (10 at K = 4, 0.1 at K = 16), 0.1 at K = 4 and 0.4 from K = 8 on convolutional networks; how that was
     found is in docs/experiments.md. K: how many parts are trained, see `trained`.
-    temperature: tau of Eq. 3.
-    cosine, same_photo_negatives: the published code's forms of Eq. 3.
+    temperature: tau of Eq. 3. cosine, same_photo_negatives: the published code's forms of Eq. 3.
     across: "contrastive" (Eq. 3), "l2" (Table 2) or "views" (Table 2: the partner is another view of the same photo,
     here its one warp, see `training.turned`).
     sharpness: of the start's softmax, in units of the k-means spread. steps, batch, learning_rate: of Adam.
@@ -105,8 +104,10 @@ class Contrastive(FrozenMethod):
         training = HeadTraining(self, head, features, seed, turned)
         training.samples = Samples(finer, collection, self.steps)
         optimise(training, run, make_fabric(one=True))
+        outcome = training.outcome()
+        head.cpu()  # where points are
         segmenter.head = merged(head, segmenter.parts, points) if finer.parts > segmenter.parts else head
-        return training.outcome()
+        return outcome
 
 
 @torch.no_grad()
@@ -114,7 +115,7 @@ def merged(head: LinearHead, parts: int, points: Float[Tensor, "N D"]) -> Linear
     """The classifiers of a head as those of fewer parts, by Ward's linkage of their mean features over these points."""
     shares = head(points.T[None, :, :, None])[0, :, :, 0].softmax(0)
     means = shares @ points / shares.sum(1, keepdim=True).clamp(min=1e-6)
-    found = LinearHead(points.shape[1], parts, cut_tree(ward(means.cpu().numpy()), parts)[:, 0].tolist())
+    found = LinearHead(points.shape[1], parts, cut_tree(ward(means.numpy()), parts)[:, 0].tolist())
     found.load_state_dict(head.state_dict())
     return found
 
