@@ -12,6 +12,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
+from meronym.backbones.attention import FewHeads
 from meronym.backbones.precision import autocast, resolve_precision
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -65,7 +66,7 @@ class Backbone(nn.Module):
         device = self.mean.device
         images = images.to(device, torch.float32)
         inputs = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        with autocast(resolve_precision(self.precision, device), device):
+        with autocast(resolve_precision(self.precision, device), device), FewHeads():
             found = self.extractor(inputs)
         return [layer.float() for layer in found]
 
