@@ -1,12 +1,12 @@
 """Agreement of clusterings, and the measure that decides between it and contrast."""
 
-import numpy as np
 import pytest
 import torch
 
 from meronym.collections import open_collection
 from meronym.methods import METHODS
-from meronym.methods.consensus import agreed, agreement, part_effect
+from meronym.methods.consensus import agreed, part_effect
+from meronym.methods.kmeans import SmallClusters, tightest
 from meronym.metrics import ari
 from meronym.training.run import Run
 
@@ -26,12 +26,19 @@ def test_clusters_of_unequal_size_and_spread_are_kept_whole():
         assert ari(torch.bincount(4 * label + true, minlength=16).view(4, 4)) > 0.97
 
 
-def test_agreement_is_a_share_that_says_who_belongs_together():
-    micro = blobs(torch.eye(3, 5) * 9, 5, 0.2).numpy()
-    share = agreement(micro, np.ones(15), 3, np.random.default_rng(0))
-    assert share.shape == (15, 15) and (share == share.T).all() and (np.diag(share) == 1).all()
-    same = np.kron(np.eye(3), np.ones((5, 5))).astype(bool)
-    assert share[same].mean() > 0.4 and share[~same].max() < 0.2
+def test_of_many_kmeans_the_tightest_come_first():
+    points = blobs(torch.eye(12, 14) * 4, 80, 0.7)
+    small = SmallClusters(points, seed=0, most=40)
+    assert len(small) == 40 and small.size.sum() == len(points) and len(small.of_point) == len(points)
+    tight = [float(each.inertia_) for each in small.kmeans(12, starts=20)]
+    assert tight == sorted(tight) and tight[-1] > 1.1 * tight[0]
+    true = torch.arange(12).repeat_interleave(80)
+    centres, spread = tightest(points, 12, seed=0)
+    label = torch.cdist(points, centres).argmin(1)
+    assert ari(torch.bincount(12 * label + true, minlength=144).view(12, 12)) > 0.99
+    assert spread == pytest.approx(14 * 0.7**2, rel=0.1)
+    with pytest.raises(ValueError, match="--parts 41: the photos show too little"):
+        small.kmeans(41)
 
 
 @pytest.mark.parametrize(("part", "individual"), [(3.0, 0.1), (1.0, 1.0), (0.3, 3.0)])

@@ -11,9 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from meronym.collections import Collection
-from meronym.methods.consensus import Consensus, Vote, part_effect
+from meronym.methods.consensus import Consensus, groups, part_effect
 from meronym.methods.frozen import FrozenMethod
-from meronym.methods.kmeans import sample_points
+from meronym.methods.kmeans import SmallClusters, sample_points
 from meronym.metrics import ari
 from meronym.progress import progress
 from meronym.training.sampling import generator
@@ -22,8 +22,7 @@ COUNTS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
 LEAST = 4
 NEARLY = 0.02
 SPLITS = 3
-ROUNDS = 60
-MICRO = 128
+STARTS, SMALL = 60, 128
 MOST_POINTS = 12_000
 
 
@@ -61,10 +60,10 @@ def stability(points: Float[Tensor, "N D"], photos: Int[Tensor, " N"], seed: int
         for split in range(SPLITS):
             order = torch.randperm(int(photos.max()) + 1, generator=generator(seed, "halves", split))
             first = (order < len(order) / 2)[photos]
-            votes = [Vote(points[half], seed, MICRO) for half in (first, ~first)]
+            halves = [SmallClusters(points[half], seed, SMALL) for half in (first, ~first)]
             for place, parts in enumerate(counts):
                 advance(split * len(counts) + place)
-                a, b = (torch.cdist(points, vote.groups(parts, ROUNDS)[0]).argmin(1) for vote in votes)
+                a, b = (torch.cdist(points, groups(half, parts, STARTS)[0]).argmin(1) for half in halves)
                 table = torch.bincount(a * parts + b, minlength=parts**2).view(parts, parts)
                 sums[parts] += ari(table) / SPLITS
     return sums

@@ -1,10 +1,10 @@
 """Parts on which many clusterings agree: what `train` does when it is told nothing but the number of parts.
 
-One k-means of the object's cells depends on its start, and its clusters all want the same spread. Here the cells are
-first cut into MICRO small clusters. Then these are clustered ROUNDS times, each time into a number of groups drawn
-from K to 3K and with weights drawn anew, and two small clusters are as close as the share of these clusterings that
-keep them together (evidence accumulation: Fred & Jain, 2005, IEEE TPAMI 27:6). Average linkage of that closeness into
-K groups, and each cell goes to the nearest of their means. No term asks that a photo show every part.
+One k-means of the object's cells depends on its start, and near the best the features hardly tell one from another.
+Here the cells are first cut into small clusters, these are clustered into K groups STARTS times, and the tightest fifth
+of these k-means votes: two small clusters are as close as the share of them that keep both together (evidence
+accumulation: Fred & Jain, 2005, IEEE TPAMI 27:6). Average linkage of that closeness into K groups, and each cell goes
+to the nearest of their means. No term asks that a photo show every part.
 
 That suits things whose parts differ more than their individuals do: cars, clothes. Where it is the other way round
 (birds of many species), clusters of features are species' heads and species' wings, and the paper's contrast is what
@@ -22,23 +22,20 @@ import torch
 from jaxtyping import Float, Int
 from scipy.cluster.hierarchy import average, cut_tree
 from scipy.spatial.distance import squareform
-from sklearn.cluster import KMeans as Lloyd
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from meronym.collections import Collection
 from meronym.features import FeatureSet
 from meronym.methods.contrastive import Contrastive
 from meronym.methods.frozen import FrozenMethod
-from meronym.methods.kmeans import cluster, sample_points
+from meronym.methods.kmeans import STARTS, SmallClusters, cluster, sample_points
 from meronym.methods.tree import halves, in_order, nested
 from meronym.progress import say
 from meronym.segmenters import HeadSegmenter, LinearHead
 from meronym.training.run import Run, level_folder
-from meronym.training.sampling import derive
 
-MICRO = 256
-ROUNDS = 200
+VOTES = 5
+"""One in so many k-means, the tightest, has a vote."""
 MOST_POINTS = 2**15
 
 
@@ -131,49 +128,18 @@ def part_effect(points: Float[Tensor, "N D"], photos: Int[Tensor, " N"], parts: 
 
 
 def agreed(points: Float[Tensor, "N D"], parts: int, seed: int) -> tuple[Float[Tensor, "K D"], float]:
-    """Centres of the K groups of cells on which many clusterings agree, and the mean squared distance to them.
+    """Centres of the K groups of cells on which the tightest k-means agree, and the mean squared distance to them.
 
     Raises ValueError where there are fewer different points than parts.
     """
-    return Vote(points, seed, MICRO).groups(parts, ROUNDS)
+    return groups(SmallClusters(points, seed), parts)
 
 
-class Vote:
-    """Points in `most` small clusters, and the groups of these on which many clusterings agree."""
-
-    def __init__(self, points: Float[Tensor, "N D"], seed: int, most: int) -> None:
-        self.points, self.seed = points, seed
-        micro, _ = cluster(points, max(2, min(most, len(points) // 8)), seed, starts=1, rounds=12)
-        self.of_point = torch.cdist(points, micro).argmin(1)
-        self.size = torch.bincount(self.of_point, minlength=len(micro)).numpy().astype(float)
-        self.micro = micro.numpy()
-
-    def groups(self, parts: int, rounds: int) -> tuple[Float[Tensor, "K D"], float]:
-        """Their centres, and the mean squared distance of a point to its own."""
-        if parts > len(self.micro):
-            raise ValueError(f"--parts {parts}: the photos show too little for so many; choose fewer parts")
-        random = np.random.default_rng(derive(self.seed, "consensus"))
-        apart = 1 - agreement(self.micro, self.size, parts, random, rounds)
-        tree = average(squareform(apart, checks=False))
-        group = torch.from_numpy(cut_tree(tree, parts)[:, 0])[self.of_point]
-        centres = torch.stack([self.points[group == k].mean(0) for k in range(parts)])
-        return centres, max(float((self.points - centres[group]).square().sum(1).mean()), 1e-6)
-
-
-def agreement(
-    micro: Float[np.ndarray, "M D"],
-    size: Float[np.ndarray, " M"],
-    parts: int,
-    random: np.random.Generator,
-    rounds: int = ROUNDS,
-) -> Float[np.ndarray, "M M"]:
-    """The share of so many clusterings into K to 3K groups that keep two of the small clusters together."""
-    together = np.zeros((len(micro), len(micro)))
-    with threadpool_limits(1):
-        for _ in range(rounds):
-            groups = min(int(random.integers(parts, 3 * parts + 1)), len(micro))
-            weights = size * random.random(len(size))
-            once = Lloyd(groups, n_init=1, max_iter=10, random_state=int(random.integers(2**31)))  # type: ignore[arg-type]
-            label = np.asarray(once.fit(micro, sample_weight=weights).labels_)
-            together += label[:, None] == label
-    return together / rounds
+def groups(small: SmallClusters, parts: int, starts: int = STARTS) -> tuple[Float[Tensor, "K D"], float]:
+    """What `agreed` gives, for points that are in small clusters already. starts: how many k-means are run."""
+    voters = [np.asarray(each.labels_) for each in small.kmeans(parts, starts)[: starts // VOTES]]
+    together = np.mean([label[:, None] == label for label in voters], axis=0)
+    tree = average(squareform(1 - together, checks=False))
+    group = torch.from_numpy(cut_tree(tree, parts)[:, 0])[small.of_point]
+    centres = torch.stack([small.points[group == k].mean(0) for k in range(parts)])
+    return centres, max(float((small.points - centres[group]).square().sum(1).mean()), 1e-6)

@@ -8,8 +8,8 @@ Differs from the paper: f is a linear head and not a DeepLab; phi is the head's 
 transformers the weight of the contrast falls as K grows: at the weight that suits K = 4 it starves parts at K = 16.
 Cells count whole or not at all: on transformers where the object covers more than a tenth, as beaks, legs and tails are
 thinner than a cell; on convolutional networks, whose cells see far beyond their edges, more than half.
-On transformers 6 to 15 parts are FINEST parts, trained and then merged by Ward's linkage of their mean features: a
-few parts that must tell photos apart divide the body, which has most cells; sixteen have room for the head as well.
+On transformers 6 to 15 parts are FINEST parts, trained and then merged (`merged`): a few parts that must tell photos
+apart divide the body, which has most cells; sixteen have room for the head as well.
 """
 
 from dataclasses import dataclass, replace
@@ -17,15 +17,17 @@ from typing import Any, ClassVar, Literal, Self
 
 import torch
 from jaxtyping import Float
-from scipy.cluster.hierarchy import cut_tree, ward
+from scipy.cluster.hierarchy import average, cut_tree
+from scipy.spatial.distance import squareform
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from meronym.backbones import is_transformer
 from meronym.collections import Collection
 from meronym.features import FeatureSet
 from meronym.methods.base import check_parts
 from meronym.methods.frozen import TOUCHED, FrozenMethod
-from meronym.methods.kmeans import cluster, sample_points
+from meronym.methods.kmeans import sample_points, tightest
 from meronym.objectives import (
     Pooled,
     contrastive,
@@ -43,9 +45,8 @@ from meronym.training.sampling import generator, photos_of_step, share
 from meronym.training.turned import Turned, turn_all
 from meronym.training.views import warp
 
-STARTS = 20
 POINTS = 2**15
-"""Of the k-means that training starts from: the tightest of so many, on so many cells."""
+"""Cells of the k-means that training starts from."""
 FINEST, FEW = 16, 5
 """What more than FEW and fewer than FINEST parts are merged from."""
 OUTCOME = 25
@@ -98,7 +99,7 @@ class Contrastive(FrozenMethod):
         assert isinstance(head, LinearHead)
         points, _ = sample_points(features, self.centre, seed, POINTS)
         if not run.checkpoint.exists():
-            centres, spread = cluster(points, finer.parts, seed, STARTS)
+            centres, spread = tightest(points, finer.parts, seed)
             head.start_from(centres, self.sharpness / spread)
         turned = turn_all(collection, segmenter, features) if self.across == "views" else None
         training = HeadTraining(self, head, features, seed, turned)
@@ -112,10 +113,15 @@ class Contrastive(FrozenMethod):
 
 @torch.no_grad()
 def merged(head: LinearHead, parts: int, points: Float[Tensor, "N D"]) -> LinearHead:
-    """The classifiers of a head as those of fewer parts, by Ward's linkage of their mean features over these points."""
-    shares = head(points.T[None, :, :, None])[0, :, :, 0].softmax(0)
-    means = shares @ points / shares.sum(1, keepdim=True).clamp(min=1e-6)
-    found = LinearHead(points.shape[1], parts, cut_tree(ward(means.numpy()), parts)[:, 0].tolist())
+    """The classifiers of a head as those of fewer parts: average linkage of how far they overlap on these points.
+
+    Two parts overlap as the shares that they have of the points do: their cosine.
+    """
+    shares = F.normalize(head(points.T[None, :, :, None])[0, :, :, 0].softmax(0), dim=1)
+    apart = (1 - shares @ shares.T).clamp(min=0).fill_diagonal_(0)
+    found = LinearHead(
+        points.shape[1], parts, cut_tree(average(squareform(apart.numpy(), checks=False)), parts)[:, 0].tolist()
+    )
     found.load_state_dict(head.state_dict())
     return found
 

@@ -21,7 +21,7 @@ from meronym.report.pictures import around_object, close_up, heat_map
 from meronym.report.sheet import overlay_sheet, resized
 from meronym.report.survey import Survey, survey
 
-SURVEYED = 128
+SURVEYED = 64
 """Photos that the figures of the parts come from, where the collection has as many."""
 CROPS = 8
 TILE_SIDE = 560
