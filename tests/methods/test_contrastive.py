@@ -60,6 +60,10 @@ def test_merged_parts_have_the_shares_of_what_they_were_merged_from():
     for part in range(3):
         own = [i for i in range(6) if head.merge[i] == part]
         torch.testing.assert_close(found[:, part], shares[:, own].sum(1))
+    unsure = torch.tensor([0.9, 0.9, 0.2, 0.9, 0.9, 0.9])  # the one that stands alone: it joins another
+    merge = merged(fine, 3, points, unsure).merge
+    assert merge[0] == merge[1] and merge.count(merge[2]) > 1 and len(set(merge)) == 3
+    assert merged(fine, 6, points, unsure).merge == list(range(6))
     head.put_in_order([2, 0, 1])
     torch.testing.assert_close(head(maps).softmax(1), found[:, [2, 0, 1]])
 

@@ -1,7 +1,7 @@
 """Parts on which many clusterings agree: what `train` does when it is told nothing but the number of parts.
 
 One k-means of the object's cells depends on its start, and near the best the features hardly tell one from another.
-Here the cells are first cut into small clusters, these are clustered into K groups STARTS times, and the tightest fifth
+Here the cells are first cut into small clusters, these are clustered into K groups STARTS times, and the tightest tenth
 of these k-means votes: two small clusters are as close as the share of them that keep both together (evidence
 accumulation: Fred & Jain, 2005, IEEE TPAMI 27:6). Average linkage of that closeness into K groups, and each cell goes
 to the nearest of their means. No term asks that a photo show every part.
@@ -34,7 +34,7 @@ from meronym.progress import say
 from meronym.segmenters import HeadSegmenter, LinearHead
 from meronym.training.run import Run, level_folder
 
-VOTES = 5
+VOTES = 10
 """One in so many k-means, the tightest, has a vote."""
 MOST_POINTS = 2**15
 

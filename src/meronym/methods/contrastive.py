@@ -49,6 +49,8 @@ POINTS = 2**15
 """Cells of the k-means that training starts from."""
 FINEST, FEW = 16, 5
 """What more than FEW and fewer than FINEST parts are merged from."""
+SURE, SOME = 0.35, 200
+"""Of merging: how surely a part is object; the photos in which that is looked at."""
 OUTCOME = 25
 """Batches on which starts are compared."""
 
@@ -107,23 +109,44 @@ class Contrastive(FrozenMethod):
         optimise(training, run, make_fabric(one=True))
         outcome = training.outcome()
         head.cpu()  # where points are
-        segmenter.head = merged(head, segmenter.parts, points) if finer.parts > segmenter.parts else head
+        if finer.parts > segmenter.parts:
+            head = merged(head, segmenter.parts, points, object_certainty(segmenter, head, features, seed))
+        segmenter.head = head
         return outcome
 
 
 @torch.no_grad()
-def merged(head: LinearHead, parts: int, points: Float[Tensor, "N D"]) -> LinearHead:
+def merged(
+    head: LinearHead, parts: int, points: Float[Tensor, "N D"], certainty: Float[Tensor, " K"] | None = None
+) -> LinearHead:
     """The classifiers of a head as those of fewer parts: average linkage of how far they overlap on these points.
 
-    Two parts overlap as the shares that they have of the points do: their cosine.
+    Two parts overlap as the shares that they have of the points do: their cosine. certainty: of each part, how surely
+    its cells are object. Where that is below SURE, masks hold what is none (a branch under a bird, a rim): such a part
+    is no part of its own, but joins the one that it overlaps most.
     """
     shares = F.normalize(head(points.T[None, :, :, None])[0, :, :, 0].softmax(0), dim=1)
     apart = (1 - shares @ shares.T).clamp(min=0).fill_diagonal_(0)
-    found = LinearHead(
-        points.shape[1], parts, cut_tree(average(squareform(apart.numpy(), checks=False)), parts)[:, 0].tolist()
-    )
+    surest = (torch.ones(len(shares)) if certainty is None else certainty).argsort(descending=True)
+    unsure = 0 if certainty is None else int((certainty < SURE).sum())
+    kept = surest[: max(parts, len(shares) - unsure)].sort().values
+    tree = average(squareform(apart[kept][:, kept].numpy(), checks=False))
+    joins = apart[:, kept].argmin(1)  # itself, where it is kept
+    found = LinearHead(points.shape[1], parts, cut_tree(tree, parts)[joins.numpy(), 0].tolist())
     found.load_state_dict(head.state_dict())
     return found
+
+
+@torch.no_grad()
+def object_certainty(
+    segmenter: HeadSegmenter, head: LinearHead, features: FeatureSet, seed: int
+) -> Float[Tensor, " K"]:
+    """How surely the cells of each part are object, 0 to 1, as the segmenter finds it in some of the photos."""
+    some = features.select(range(0, len(features), -(-len(features) // SOME)))
+    (points, _), (plain, _) = (sample_points(some, centre, seed, POINTS) for centre in (segmenter.centre, 0.0))
+    sure = (plain @ segmenter.object.weight.cpu().flatten() + segmenter.object.bias.cpu()).sigmoid()  # type: ignore[union-attr]
+    shares = head(points.T[None, :, :, None])[0, :, :, 0].softmax(0)
+    return shares @ sure / shares.sum(1).clamp(min=1e-6)
 
 
 class HeadTraining(Training):
