@@ -159,6 +159,11 @@ class Collection(Sequence[Sample], ABC):
         """Whether nobody says where any object is: neither a mask nor a box."""
         return not self.all_masked and all(r.mask is None and r.box is None for r in self.records)
 
+    @property
+    def masked(self) -> bool:
+        """Whether any sample comes with a mask."""
+        return self.all_masked or any(record.mask is not None for record in self.records)
+
     def without_masks(self) -> Self:
         """The same photos as if nobody had said where the object is: neither masks nor boxes."""
         blind = copy.copy(self)

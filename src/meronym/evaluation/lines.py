@@ -16,7 +16,6 @@ def result_line(
 ) -> dict[str, Any]:
     """What a line says of a run, without its scores. before: the run's settings."""
     about = model.about
-    masked = any(record.mask is not None for record in collection.records) or collection.all_masked
     others = [setting for setting in unusual(before) if not setting.startswith(("masks=none", "workers", "teacher"))]
     return {
         "collection": collection.name,
@@ -26,7 +25,7 @@ def result_line(
         "backbone": about.get("backbone") or f"{about['trunk']} / {about['phi']}",
         "parts": model.parts,
         "seed": before["seed"],
-        "masks": "given" if masked else "none",
+        "masks": "given" if collection.masked else "none",
         "train_seconds": about["train_seconds"],
         "peak_mb": about["peak_mb"],
     }

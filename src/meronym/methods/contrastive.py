@@ -110,7 +110,8 @@ class Contrastive(FrozenMethod):
         outcome = training.outcome()
         head.cpu()  # where points are
         if finer.parts > segmenter.parts:
-            head = merged(head, segmenter.parts, points, object_certainty(segmenter, head, features, seed))
+            sure = object_certainty(segmenter, head, features, seed) if collection.masked else None
+            head = merged(head, segmenter.parts, points, sure)
         segmenter.head = head
         return outcome
 
@@ -122,7 +123,7 @@ def merged(
     """The classifiers of a head as those of fewer parts: average linkage of how far they overlap on these points.
 
     Two parts overlap as the shares that they have of the points do: their cosine. certainty: of each part, how surely
-    its cells are object. Where that is below SURE, masks hold what is none (a branch under a bird, a rim): such a part
+    its cells are object. Where that is below SURE, given masks hold what is none (a branch under a bird): such a part
     is no part of its own, but joins the one that it overlaps most.
     """
     shares = F.normalize(head(points.T[None, :, :, None])[0, :, :, 0].softmax(0), dim=1)
