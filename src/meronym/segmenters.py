@@ -131,6 +131,11 @@ class FactorHead(nn.Module):
         return torch.cat(codes, 1)
 
 
+def of_points(head: LinearHead | FactorHead, points: Float[Tensor, "N D"]) -> Float[Tensor, "K N"]:
+    """A head's logits of cells that are in no photo's grid."""
+    return head(points.T[None, :, :, None])[0, :, :, 0]
+
+
 class HeadSegmenter(Segmenter):
     """A head (linear, or of factors) on the features of a frozen backbone, and one that tells the object from the rest.
 

@@ -41,6 +41,16 @@ def test_of_many_kmeans_the_tightest_come_first():
         small.kmeans(41)
 
 
+def test_few_points_have_a_tightest_kmeans_too():
+    points = blobs(torch.eye(6, 8) * 9, 5, 0.2)
+    centres, _ = tightest(points, 6, seed=0)
+    true = torch.arange(6).repeat_interleave(5)
+    label = torch.cdist(points, centres).argmin(1)
+    assert ari(torch.bincount(6 * label + true, minlength=36).view(6, 6)) == 1
+    with pytest.raises(ValueError, match="--parts 4: the photos hold fewer different patches"):
+        tightest(torch.eye(3).repeat(200, 1), 4, seed=0)
+
+
 @pytest.mark.parametrize(("part", "individual"), [(3.0, 0.1), (1.0, 1.0), (0.3, 3.0)])
 def test_part_effect_is_the_share_of_the_variance_between_parts(part, individual):
     random = torch.Generator().manual_seed(0)

@@ -52,7 +52,7 @@ def test_merged_parts_have_the_shares_of_what_they_were_merged_from():
     points = torch.from_numpy(centres.repeat(50, 0) + rng.standard_normal((300, 12), dtype=np.float32) / 9)
     fine = LinearHead(12, 6)
     fine.start_from(torch.from_numpy(centres), 0.05)
-    head = merged(fine, 3, points)
+    head = merged(fine, 3, points, torch.ones(6))
     first, _, second, *third = head.merge
     assert head.merge[0] == head.merge[1] and len(set(third)) == 1 and len({first, second, *third}) == 3
     maps = points[:36].T.reshape(1, 12, 6, 6)

@@ -20,7 +20,7 @@ from meronym.methods.kmeans import sample_points
 from meronym.metrics import Contingency
 from meronym.model import PartModel
 from meronym.progress import say
-from meronym.segmenters import HeadSegmenter
+from meronym.segmenters import HeadSegmenter, of_points
 from meronym.training.run import Run
 from meronym.training.sampling import generator
 
@@ -54,7 +54,7 @@ def steadiness(model: PartModel, method: FrozenMethod, collection: Collection, r
 def _label(segmenter: HeadSegmenter, points: Float[Tensor, "N D"]) -> Int[Tensor, " N"]:
     with torch.inference_mode():
         head = deepcopy(segmenter.head).cpu()  # where points are
-        return head(points.T[None, :, :, None])[0, :, :, 0].argmax(0)
+        return of_points(head, points).argmax(0)
 
 
 def overlap(a: Int[Tensor, " N"], b: Int[Tensor, " N"], parts: int) -> Float[Tensor, " K"]:

@@ -20,18 +20,16 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.cluster.hierarchy import average, cut_tree
-from scipy.spatial.distance import squareform
 from torch import Tensor
 
 from meronym.collections import Collection
 from meronym.features import FeatureSet
 from meronym.methods.contrastive import Contrastive
 from meronym.methods.frozen import FrozenMethod
-from meronym.methods.kmeans import STARTS, SmallClusters, cluster, sample_points
+from meronym.methods.kmeans import STARTS, SmallClusters, cluster, linked, sample_points
 from meronym.methods.tree import halves, in_order, nested
 from meronym.progress import say
-from meronym.segmenters import HeadSegmenter, LinearHead
+from meronym.segmenters import HeadSegmenter, LinearHead, of_points
 from meronym.training.run import Run, level_folder
 
 VOTES = 10
@@ -97,10 +95,9 @@ def grow(
         train(level, Run(level_folder(run.folder, parts), run.settings | {"level": parts}))
         heads[parts] = level.head
     points, _ = sample_points(features, segmenter.centre, seed, MOST_POINTS)
-    cells = points.T[None, :, :, None]
     with torch.no_grad():
-        labels = {parts: head(cells)[0, :, :, 0].argmax(0) for parts, head in heads.items()}
-        finest = segmenter.head(cells)[0, :, :, 0].argmax(0)
+        labels = {parts: of_points(head, points).argmax(0) for parts, head in heads.items()}
+        finest = of_points(segmenter.head, points).argmax(0)
         order, levels = in_order(nested(segmenter.parts, finest, labels))
         assert isinstance(segmenter.head, LinearHead)
         segmenter.head.put_in_order(order)
@@ -139,7 +136,6 @@ def groups(small: SmallClusters, parts: int, starts: int = STARTS) -> tuple[Floa
     """What `agreed` gives, for points that are in small clusters already. starts: how many k-means are run."""
     voters = [np.asarray(each.labels_) for each in small.kmeans(parts, starts)[: starts // VOTES]]
     together = np.mean([label[:, None] == label for label in voters], axis=0)
-    tree = average(squareform(1 - together, checks=False))
-    group = torch.from_numpy(cut_tree(tree, parts)[:, 0])[small.of_point]
+    group = torch.from_numpy(linked(1 - together, parts))[small.of_point]
     centres = torch.stack([small.points[group == k].mean(0) for k in range(parts)])
     return centres, max(float((small.points - centres[group]).square().sum(1).mean()), 1e-6)

@@ -17,8 +17,6 @@ from typing import Any, ClassVar, Literal, Self
 
 import torch
 from jaxtyping import Float
-from scipy.cluster.hierarchy import average, cut_tree
-from scipy.spatial.distance import squareform
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,7 +25,7 @@ from meronym.collections import Collection
 from meronym.features import FeatureSet
 from meronym.methods.base import check_parts
 from meronym.methods.frozen import TOUCHED, FrozenMethod
-from meronym.methods.kmeans import sample_points, tightest
+from meronym.methods.kmeans import linked, sample_points, tightest
 from meronym.objectives import (
     Pooled,
     contrastive,
@@ -37,7 +35,7 @@ from meronym.objectives import (
     pool,
     view_partners,
 )
-from meronym.segmenters import HeadSegmenter, LinearHead, remove_mean
+from meronym.segmenters import HeadSegmenter, LinearHead, of_points, remove_mean
 from meronym.training.loop import Batch, Gather, Training, make_fabric, optimise
 from meronym.training.run import Run
 from meronym.training.samples import Samples
@@ -110,30 +108,27 @@ class Contrastive(FrozenMethod):
         outcome = training.outcome()
         head.cpu()  # where points are
         if finer.parts > segmenter.parts:
-            sure = object_certainty(segmenter, head, features, seed) if collection.masked else None
+            given = collection.masked
+            sure = object_certainty(segmenter, head, features, seed) if given else torch.ones(finer.parts)
             head = merged(head, segmenter.parts, points, sure)
         segmenter.head = head
         return outcome
 
 
 @torch.no_grad()
-def merged(
-    head: LinearHead, parts: int, points: Float[Tensor, "N D"], certainty: Float[Tensor, " K"] | None = None
-) -> LinearHead:
+def merged(head: LinearHead, parts: int, points: Float[Tensor, "N D"], certainty: Float[Tensor, " K"]) -> LinearHead:
     """The classifiers of a head as those of fewer parts: average linkage of how far they overlap on these points.
 
     Two parts overlap as the shares that they have of the points do: their cosine. certainty: of each part, how surely
     its cells are object. Where that is below SURE, given masks hold what is none (a branch under a bird): such a part
     is no part of its own, but joins the one that it overlaps most.
     """
-    shares = F.normalize(head(points.T[None, :, :, None])[0, :, :, 0].softmax(0), dim=1)
+    shares = F.normalize(of_points(head, points).softmax(0), dim=1)
     apart = (1 - shares @ shares.T).clamp(min=0).fill_diagonal_(0)
-    surest = (torch.ones(len(shares)) if certainty is None else certainty).argsort(descending=True)
-    unsure = 0 if certainty is None else int((certainty < SURE).sum())
-    kept = surest[: max(parts, len(shares) - unsure)].sort().values
-    tree = average(squareform(apart[kept][:, kept].numpy(), checks=False))
-    joins = apart[:, kept].argmin(1)  # itself, where it is kept
-    found = LinearHead(points.shape[1], parts, cut_tree(tree, parts)[joins.numpy(), 0].tolist())
+    own = max(parts, int((certainty >= SURE).sum()))
+    kept = certainty.argsort(descending=True)[:own].sort().values
+    joins = apart[:, kept].argmin(1).numpy()  # itself, where it is kept
+    found = LinearHead(points.shape[1], parts, linked(apart[kept][:, kept].numpy(), parts)[joins].tolist())
     found.load_state_dict(head.state_dict())
     return found
 
@@ -146,7 +141,7 @@ def object_certainty(
     some = features.select(range(0, len(features), -(-len(features) // SOME)))
     (points, _), (plain, _) = (sample_points(some, centre, seed, POINTS) for centre in (segmenter.centre, 0.0))
     sure = (plain @ segmenter.object.weight.cpu().flatten() + segmenter.object.bias.cpu()).sigmoid()  # type: ignore[union-attr]
-    shares = head(points.T[None, :, :, None])[0, :, :, 0].softmax(0)
+    shares = of_points(head, points).softmax(0)
     return shares @ sure / shares.sum(1).clamp(min=1e-6)
 
 

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.cluster.hierarchy import average, cut_tree
+from scipy.spatial.distance import squareform
 from sklearn.cluster import KMeans as Lloyd
 from threadpoolctl import threadpool_limits
 from torch import Tensor
@@ -69,12 +71,21 @@ def cluster(
     Raises ValueError where there are fewer different points than parts.
     """
     values = points.numpy()
-    if len(np.unique(values[:: max(1, len(values) // 4096)], axis=0)) < parts:
-        raise ValueError(f"--parts {parts}: the photos hold fewer different patches than that; choose fewer parts")
+    _check_different(values, parts)
     with threadpool_limits(2, "openmp"):  # the sums of three threads and more are added as they come
         found = Lloyd(parts, n_init=starts, max_iter=rounds, random_state=seed).fit(values)  # type: ignore[arg-type]
     centres = torch.from_numpy(found.cluster_centers_).float()
     return centres, max(float(found.inertia_) / len(values), 1e-6)  # type: ignore[arg-type]
+
+
+def _check_different(values: np.ndarray, parts: int) -> None:
+    if len(np.unique(values[:: max(1, len(values) // 4096)], axis=0)) < parts:
+        raise ValueError(f"--parts {parts}: the photos hold fewer different patches than that; choose fewer parts")
+
+
+def linked(apart: np.ndarray, groups: int) -> np.ndarray:
+    """Average linkage of M things into so many groups: the group of each. apart: (M, M) distances, 0 to themselves."""
+    return cut_tree(average(squareform(apart, checks=False)), groups)[:, 0]
 
 
 class SmallClusters:
@@ -95,6 +106,7 @@ class SmallClusters:
         """So many k-means, each small cluster worth its points; the tightest first. ValueError for few points."""
         if parts > len(self):
             raise ValueError(f"--parts {parts}: the photos show too little for so many; choose fewer parts")
+        _check_different(self.points.numpy(), parts)
         with threadpool_limits(1):
             once = [Lloyd(parts, n_init=1, random_state=self.random) for _ in range(starts)]  # type: ignore[arg-type]
             found = [each.fit(self.centres, sample_weight=self.size) for each in once]
@@ -105,9 +117,12 @@ def tightest(points: Float[Tensor, "N D"], parts: int, seed: int) -> tuple[Float
     """As `cluster`, the best of STARTS k-means in less time than that of five.
 
     They are of small clusters, and the BEST of them are refined on the points: near the optimum small clusters do not
-    rank k-means as the points do.
+    rank k-means as the points do. Of points too few for that, it is what `cluster` gives.
     """
-    values, found = points.numpy(), SmallClusters(points, seed).kmeans(parts)
+    values, small = points.numpy(), SmallClusters(points, seed)
+    if parts > len(small):
+        return cluster(points, parts, seed)
+    found = small.kmeans(parts)
     different = {round(float(each.inertia_), 5): each.cluster_centers_ for each in found}  # type: ignore[arg-type]
     with threadpool_limits(2, "openmp"):
         starts = [Lloyd(parts, init=centres, n_init=1, max_iter=20) for centres in list(different.values())[:BEST]]  # type: ignore[arg-type]
