@@ -1,5 +1,7 @@
 """Features of a collection: computed once, foreground beside them, what cannot be used counted and named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,9 @@ from PIL import Image
 
 from meronym.backbones import Backbone, FeatureCache, load_backbone
 from meronym.collections import open_collection
-from meronym.features import extract
+from meronym.features import extract, known_features
 from meronym.images import crop_mask, crop_photo
-from meronym.model import object_box, to_tensor
+from meronym.model import PartModel, object_box, to_tensor
 from meronym.segmenters import HeadSegmenter
 from pictures import disc, picture
 
@@ -59,6 +61,34 @@ def test_what_is_there_is_not_computed_again(toy, segmenter, tmp_path, monkeypat
     assert again.paths == first.paths and np.array_equal(again.foreground, first.foreground)
     with pytest.raises(AssertionError, match="computed again"):
         extract(open_collection("toy:6", seed=1).split("train"), segmenter, FeatureCache(tmp_path))
+
+
+def test_parts_are_found_without_the_network_where_features_are_known(toy, segmenter, tmp_path, monkeypatch):
+    monkeypatch.setenv("MERONYM_CACHE", str(tmp_path))
+    torch.nn.init.normal_(segmenter.head.weight, generator=torch.Generator().manual_seed(0))
+    model, samples = PartModel(segmenter), list(toy)
+    extract(toy[:3], segmenter, FeatureCache())
+    before = list(model.stream(samples))
+    known = known_features(toy, segmenter)
+    assert [known(sample) is None for sample in samples] == [False] * 3 + [True] * 2
+    assert known(replace(samples[0], id="another")) is None
+    seen = []
+    forward = Backbone.forward
+    monkeypatch.setattr(Backbone, "forward", lambda self, images: seen.append(len(images)) or forward(self, images))
+    after = list(model.stream(samples, known=known))
+    assert sum(seen) == 2
+    for a, b in zip(before, after, strict=True):
+        assert len(np.unique(a.labels)) > 1 and (a.labels == b.labels).mean() > 0.99
+
+
+def test_nothing_is_known_of_windows_that_training_did_not_see(segmenter, tmp_path, monkeypatch):
+    monkeypatch.setenv("MERONYM_CACHE", str(tmp_path / "cache"))
+    root = folder(tmp_path / "birds", 2)
+    (root / "masks/0.png").unlink()
+    mixed = open_collection(root)
+    extract(mixed, segmenter, FeatureCache())
+    known = known_features(mixed, segmenter)
+    assert [known(sample) is None for sample in mixed] == [True, False]
 
 
 def test_foreground_is_the_same_before_and_after_caching(toy, segmenter, tmp_path):

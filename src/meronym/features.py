@@ -14,9 +14,9 @@ from meronym.backbones import FeatureCache, Job, cached_features
 from meronym.collections import Collection, Sample
 from meronym.edges import FINE
 from meronym.images import BadPhoto, Window, crop_mask
-from meronym.model import look, object_box, photo_window
+from meronym.model import Known, look, object_box, photo_window
 from meronym.progress import progress, say
-from meronym.segmenters import HeadSegmenter
+from meronym.segmenters import HeadSegmenter, Segmenter
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,27 @@ def extract(
     return FeatureSet(rows, kept, np.stack(foregrounds), reasons)
 
 
+def known_features(collection: Collection, segmenter: Segmenter) -> Known | None:
+    """What the cache holds of a collection's photos under a frozen backbone; None for any other network."""
+    if not isinstance(segmenter, HeadSegmenter):
+        return None
+    views = Views(collection, segmenter, FeatureCache(), whole=not segmenter.zoom)
+    room, place = views.cache.room(segmenter.backbone.fingerprint), {id: i for i, id in enumerate(collection.ids)}
+
+    def known(sample: Sample) -> np.ndarray | None:
+        record = collection.records[index] if (index := place.get(sample.id)) is not None else None
+        if index is None or record is None:
+            return None
+        if segmenter.zoom and not collection.all_masked and record.mask is None and record.box is None:
+            return None  # it is looked at where its object is found, which training did not
+        try:
+            return room.get(views.key(index))
+        except BadPhoto:
+            return None
+
+    return known
+
+
 class Views:
     """Crops of a collection's photos, and their foreground, which is cached beside the features."""
 
@@ -122,17 +143,21 @@ class Views:
         self.cache = cache
 
     def keys(self, skipped: dict[int, str]) -> list[str]:
-        """A name for each photo's view: by content, box, kind of window and size."""
+        """A name for each photo's view; "" for one that cannot be read, whose reason is put into `skipped`."""
         keys = []
         for i in range(len(self.collection)):
             try:
-                fingerprint = self.collection.fingerprint(i)
+                keys.append(self.key(i))
             except BadPhoto as error:
-                skipped[i], fingerprint = str(error), ""
-            box = self.collection.records[i].box
-            text = f"{fingerprint} {box} {'photo' if self.whole else 'object'}_window {self.segmenter.size}"
-            keys.append(hashlib.blake2b(text.encode(), digest_size=16).hexdigest())
+                skipped[i] = str(error)
+                keys.append("")
         return keys
+
+    def key(self, index: int) -> str:
+        """A name for a photo's view: by content, box, kind of window and size. Raises `BadPhoto`."""
+        fingerprint, box = self.collection.fingerprint(index), self.collection.records[index].box
+        text = f"{fingerprint} {box} {'photo' if self.whole else 'object'}_window {self.segmenter.size}"
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def window(self, sample: Sample) -> Window:
         return photo_window(sample) if self.whole else self.segmenter.window(object_box(sample))

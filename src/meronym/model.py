@@ -26,9 +26,11 @@ from meronym.files import replace_durably, similar, write_atomically
 from meronym.images import BadPhoto, Window, as_photo, crop_mask, crop_photo, list_photos, open_photo
 from meronym.parts import Parts
 from meronym.progress import say
-from meronym.segmenters import Segmenter, build
+from meronym.segmenters import HeadSegmenter, Segmenter, build
 
 Photo = str | Path | Image.Image | np.ndarray
+Known = Callable[[Sample], np.ndarray | None]
+"""The features (D, h, w) of a sample's view under the frozen backbone, where they were computed before."""
 MOST_PIXELS = 24_000_000
 """Of the photos of a batch; a photo's pixel takes eight bytes, or nine with a mask."""
 PAINTERS = 2
@@ -132,15 +134,19 @@ class PartModel:
     def _edited(self, found: Iterator[Parts]) -> Iterator[Parts]:
         return map(self.edit, found) if self.edit else found
 
-    def stream(self, samples: Iterable[Sample], batch: int = 8) -> Iterator[Parts]:
+    def stream(self, samples: Iterable[Sample], batch: int = 8, known: Known | None = None) -> Iterator[Parts]:
         """The parts of many photos, in order, in constant memory.
 
         While the network sees a batch, the one before is painted and the next is cropped. Large photos come fewer at
-        a time.
+        a time. known: features of photos whose backbone need not run again.
         """
+
+        def look_at(group: list[Sample]) -> list[View]:
+            return [replace(self.view(sample), features=known and known(sample)) for sample in group]
+
         painted: deque[Iterator[Parts]] = deque()
         with ThreadPoolExecutor(PAINTERS) as pool:
-            for group, views in ahead(lambda group: list(map(self.view, group)), self.located(samples, batch), 1, 2):
+            for group, views in ahead(look_at, self.located(samples, batch), 1, 2):
                 found = self.segment(views.result())
                 painted.append(pool.map(self.painted, group, views.result(), *zip(*found, strict=True)))
                 if len(painted) > 1:
@@ -161,11 +167,16 @@ class PartModel:
         """Logits of each view on the network's grid, and the object if the model can find it. One batch a size."""
         device = best_device()
         results: list[Any] = [None] * len(views)
-        for size, known in {(view.photo.size, view.foreground is None) for view in views}:
-            rows = [i for i, v in enumerate(views) if (v.photo.size, v.foreground is None) == (size, known)]
-            images = torch.stack([to_tensor(views[i].photo) for i in rows]).to(device)
-            given = [torch.from_numpy(f) for i in rows if (f := views[i].foreground) is not None]
-            logits, objects = self.segmenter.segment(images, torch.stack(given).to(device) if given else None)
+        for kind in {view.kind for view in views}:
+            rows = [i for i, view in enumerate(views) if view.kind == kind]
+            masks = [torch.from_numpy(f) for i in rows if (f := views[i].foreground) is not None]
+            given = torch.stack(masks).to(device) if masks else None
+            features = [torch.from_numpy(f).float() for i in rows if (f := views[i].features) is not None]
+            if features and isinstance(self.segmenter, HeadSegmenter):
+                logits, objects = self.segmenter.of_features(torch.stack(features).to(device), given)
+            else:
+                images = torch.stack([to_tensor(views[i].photo) for i in rows]).to(device)
+                logits, objects = self.segmenter.segment(images, given)
             for place, i in enumerate(rows):
                 results[i] = logits[place].float().cpu(), None if objects is None else objects[place].cpu()
         return results
@@ -286,11 +297,19 @@ def run_folder(run: str | Path) -> Path:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A window of a photo as a network sees it. foreground: float32 (h, w) in 0..1, None where it is not known."""
+    """A window of a photo as a network sees it. foreground: float32 (h, w) in 0..1, None where it is not known.
+
+    features: (D, h, w), where a frozen backbone's are known. kind: views of one kind go through it together.
+    """
 
     window: Window
     photo: Image.Image
     foreground: np.ndarray | None
+    features: np.ndarray | None = None
+
+    @property
+    def kind(self) -> tuple[tuple[int, int], bool, bool]:
+        return self.photo.size, self.foreground is None, self.features is None
 
 
 def _groups(samples: Iterable[Sample], batch: int) -> Iterator[list[Sample]]:

@@ -160,7 +160,12 @@ class HeadSegmenter(Segmenter):
     def segment(
         self, images: Float[Tensor, "B 3 H W"], foreground: Float[Tensor, "B H W"] | None = None
     ) -> tuple[Float[Tensor, "B K h w"], Float[Tensor, "B h w"] | None]:
-        features = self.backbone(images)
+        return self.of_features(self.backbone(images), foreground)
+
+    def of_features(
+        self, features: Float[Tensor, "B D h w"], foreground: Float[Tensor, "B H W"] | None = None
+    ) -> tuple[Float[Tensor, "B K h w"], Float[Tensor, "B h w"] | None]:
+        """What `segment` gives, from the backbone's features."""
         return self.cut(features, foreground), self.find(features)
 
     def cut(

@@ -153,8 +153,8 @@ def test_survey_measures_in_the_objects_that_a_model_finds(tmp_path, model, monk
     Image.new("RGB", (200, 100)).save(tmp_path / "a.png")
     stream = PartModel.stream
 
-    def find(self, samples):
-        for parts in stream(self, samples):
+    def find(self, samples, **options):
+        for parts in stream(self, samples, **options):
             parts.labels[:, :150] = 0
             yield parts
 

@@ -49,6 +49,8 @@ FINEST, FEW = 16, 5
 """What more than FEW and fewer than FINEST parts are merged from."""
 SURE, SOME = 0.35, 200
 """Of merging: how surely a part is object; the photos in which that is looked at."""
+NOTHING = 0.05
+"""A cell that is less surely object is none, whatever the mask."""
 OUTCOME = 25
 """Batches on which starts are compared."""
 
@@ -94,6 +96,8 @@ class Contrastive(FrozenMethod):
     ) -> dict[str, Any]:
         assert self.centre is not None
         segmenter.centre, features = self.centre, features.touched(TOUCHED if is_transformer(self.backbone) else 0.5)
+        if collection.masked and segmenter.parts <= FEW and is_transformer(self.backbone):
+            features = without_others(features, segmenter)
         finer = HeadSegmenter(segmenter.backbone, self.trained(segmenter.parts), self.centre, segmenter.zoom)
         finer.object, finer.finds, head = segmenter.object, segmenter.finds, finer.head
         assert isinstance(head, LinearHead)
@@ -113,6 +117,20 @@ class Contrastive(FrozenMethod):
             head = merged(head, segmenter.parts, points, sure)
         segmenter.head = head
         return outcome
+
+
+@torch.no_grad()
+def without_others(features: FeatureSet, segmenter: HeadSegmenter) -> FeatureSet:
+    """The same, without the cells that given masks hold and that are no object: less than NOTHING sure, as it is found.
+
+    Few parts have none to spare for them, as FINEST have, and divide otherwise because of them.
+    """
+    kept = features.foreground.copy()
+    for positions, maps, _ in features.batches():
+        sure = segmenter.find(maps.to(segmenter.object.weight.device))
+        assert sure is not None, "where masks are given, it was learned from them what the object looks like"
+        kept[positions.start : positions.stop][sure.cpu().numpy() < NOTHING] = 0
+    return replace(features, foreground=kept)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from PIL import Image
 
 from meronym.annotations.summary import Row
 from meronym.collections import Collection, Sample
+from meronym.features import known_features
 from meronym.images import BadPhoto, Window, crop_labels
 from meronym.model import PartModel, object_box
 from meronym.parts import Parts
@@ -119,7 +120,11 @@ def survey(model: PartModel, collection: Collection, photos: int, seed: int) -> 
     chosen = spread(len(collection), photos, seed)
     read: list[Sample] = []  # those on their way through the model
     with progress("report", len(chosen)) as advance:
-        for parts in model.stream(_readable(collection, chosen, read, result.left_out)):
+        samples, known = (
+            _readable(collection, chosen, read, result.left_out),
+            known_features(collection, model.segmenter),
+        )
+        for parts in model.stream(samples, known=known):
             result.add(read.pop(0), parts)
             advance(len(result) + len(result.left_out))
     return result

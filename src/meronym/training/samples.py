@@ -3,6 +3,7 @@
 import numpy as np
 
 from meronym.collections import Collection, Sample
+from meronym.features import known_features
 from meronym.images import BadPhoto
 from meronym.model import PartModel
 from meronym.segmenters import Segmenter
@@ -19,6 +20,7 @@ class Samples:
         self.segmenter, self.steps = segmenter, steps
         self.every = max(1, min(1000, steps // 4))
         self.samples: list[Sample] = []
+        self.known = known_features(collection, segmenter)
         for place in np.linspace(0, len(collection) - 1, min(photos, len(collection))).astype(int):
             try:
                 self.samples.append(collection[int(place)])
@@ -32,7 +34,7 @@ class Samples:
         if not self.samples or ((step + 1) % self.every and step != self.steps - 1):
             return
         mode = self.segmenter.training
-        sheet = overlay_sheet(list(PartModel(self.segmenter).stream(self.samples)), columns=6)
+        sheet = overlay_sheet(list(PartModel(self.segmenter).stream(self.samples, known=self.known)), columns=6)
         self.segmenter.train(mode)
         (run.folder / "samples").mkdir(exist_ok=True)
         sheet.save(run.folder / "samples" / f"step-{step + 1:06d}.jpg", quality=88)
