@@ -179,6 +179,12 @@ class HeadSegmenter(Segmenter):
         """How surely each cell belongs to the object, 0 to 1; None for a model that was never told."""
         return self.object(features)[:, 0].sigmoid() if self.finds else None
 
+    def with_parts(self, parts: int) -> "HeadSegmenter":
+        """One that is to learn so many parts, on the same backbone, and that knows the object as this one does."""
+        other = HeadSegmenter(self.backbone, parts, self.centre, self.zoom)
+        other.object, other.finds = self.object, self.finds
+        return other
+
     def config(self) -> dict[str, Any]:
         backbone = self.backbone
         return {

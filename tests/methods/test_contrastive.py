@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from meronym.backbones import load_backbone
 from meronym.features import FeatureSet
-from meronym.methods.contrastive import Contrastive, HeadTraining, merged
+from meronym.methods.contrastive import Contrastive, HeadTraining, as_seen, merged
 from meronym.objectives import contrastive, descriptor_distance, draw_partners, pool, view_partners
-from meronym.segmenters import LinearHead
+from meronym.segmenters import HeadSegmenter, LinearHead
 from meronym.training.sampling import generator
 from meronym.training.turned import Turned
 
@@ -44,6 +45,21 @@ def test_across(across, tmp_path):
     assert outcome["total"] == pytest.approx(outcome["L_f"] + method.lambda_c * outcome["L_c"], rel=1e-5)
     head.weight.data *= 0
     assert training.outcome() != outcome
+
+
+@pytest.mark.parametrize(("given", "kept"), [(True, [0, 255, 255, 0]), (False, [255, 255, 255, 255])])
+def test_few_parts_are_learned_on_what_looks_like_object(given, kept, tmp_path):
+    segmenter = HeadSegmenter(load_backbone("efficientnet_lite0", size=128), 2)
+    segmenter.finds = True
+    with torch.no_grad():
+        segmenter.object.weight.zero_()[0, 0] = 1
+        segmenter.object.bias.zero_()
+    cells = np.zeros((segmenter.backbone.dim, 1, 4), np.float16)
+    cells[0] = -4, -2, 1, 1  # sure by 0.02, 0.12, 0.73, 0.73
+    np.save(tmp_path / "0.npy", cells)
+    before = FeatureSet([0], [tmp_path / "0.npy"], np.array([[[255, 255, 255, 0]]], np.uint8), [])
+    assert as_seen(before, segmenter, given).foreground.ravel().tolist() == kept
+    assert before.foreground.ravel().tolist() == [255, 255, 255, 0]
 
 
 def test_merged_parts_have_the_shares_of_what_they_were_merged_from():

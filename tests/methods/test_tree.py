@@ -10,6 +10,7 @@ import torch
 from meronym.collections import Sample, open_collection
 from meronym.edits import load as load_edits
 from meronym.methods import Consensus
+from meronym.methods.consensus import grow
 from meronym.methods.tree import halves, in_order, joined, nested
 from meronym.model import PartModel, branch_names
 from meronym.report.tree import family_colours
@@ -29,6 +30,14 @@ def model(request, tmp_path_factory) -> PartModel:
 
 def test_halves():
     assert halves(16) == [8, 4, 2] and halves(12) == [6, 3] and halves(3) == [] and halves(2) == []
+
+
+def test_every_level_is_trained_with_what_is_known_of_the_objects(tmp_path):
+    segmenter, features = Consensus(**SMALL).resolved(8).prepare(TOY, 8)
+    levels = []
+    grow(segmenter, features, Run(tmp_path, {}), 0, lambda level, folder: levels.append(level))
+    assert [level.parts for level in levels] == [4, 2]
+    assert all(level.finds and level.object is segmenter.object for level in levels)
 
 
 def test_labels_of_a_level_are_a_function_of_the_finest(model, tmp_path):

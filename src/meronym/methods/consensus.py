@@ -91,7 +91,7 @@ def grow(
     heads = {}
     for parts in halves(segmenter.parts):
         say(f"the level of {parts} parts")
-        level = HeadSegmenter(segmenter.backbone, parts, segmenter.centre, segmenter.zoom)
+        level = segmenter.with_parts(parts)
         train(level, Run(level_folder(run.folder, parts), run.settings | {"level": parts}))
         heads[parts] = level.head
     points, _ = sample_points(features, segmenter.centre, seed, MOST_POINTS)

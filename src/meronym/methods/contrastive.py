@@ -49,8 +49,8 @@ FINEST, FEW = 16, 5
 """What more than FEW and fewer than FINEST parts are merged from."""
 SURE, SOME = 0.35, 200
 """Of merging: how surely a part is object; the photos in which that is looked at."""
-NOTHING = 0.05
-"""A cell that is less surely object is none, whatever the mask."""
+NOTHING, LIKELY = 0.05, 0.3
+"""How surely a cell is object that is none, whatever the mask, and that is one, whatever outline was found."""
 OUTCOME = 25
 """Batches on which starts are compared."""
 
@@ -96,10 +96,10 @@ class Contrastive(FrozenMethod):
     ) -> dict[str, Any]:
         assert self.centre is not None
         segmenter.centre, features = self.centre, features.touched(TOUCHED if is_transformer(self.backbone) else 0.5)
-        if collection.masked and segmenter.parts <= FEW and is_transformer(self.backbone):
-            features = without_others(features, segmenter)
-        finer = HeadSegmenter(segmenter.backbone, self.trained(segmenter.parts), self.centre, segmenter.zoom)
-        finer.object, finer.finds, head = segmenter.object, segmenter.finds, finer.head
+        if is_transformer(self.backbone) and segmenter.parts <= FEW:
+            features = as_seen(features, segmenter, given=collection.masked)
+        finer = segmenter.with_parts(self.trained(segmenter.parts))
+        head = finer.head
         assert isinstance(head, LinearHead)
         points, _ = sample_points(features, self.centre, seed, POINTS)
         if not run.checkpoint.exists():
@@ -120,17 +120,22 @@ class Contrastive(FrozenMethod):
 
 
 @torch.no_grad()
-def without_others(features: FeatureSet, segmenter: HeadSegmenter) -> FeatureSet:
-    """The same, without the cells that given masks hold and that are no object: less than NOTHING sure, as it is found.
+def as_seen(features: FeatureSet, segmenter: HeadSegmenter, given: bool) -> FeatureSet:
+    """The same on cells that look like object, for few parts: these divide otherwise because of any that are none.
 
-    Few parts have none to spare for them, as FINEST have, and divide otherwise because of them.
+    given: by masks, that is; what they hold and what is less than NOTHING sure is left out. Without, what is more than
+    LIKELY is taken in, wherever the outline that was found runs.
     """
-    kept = features.foreground.copy()
+    seen = features.foreground.copy()
     for positions, maps, _ in features.batches():
         sure = segmenter.find(maps.to(segmenter.object.weight.device))
-        assert sure is not None, "where masks are given, it was learned from them what the object looks like"
-        kept[positions.start : positions.stop][sure.cpu().numpy() < NOTHING] = 0
-    return replace(features, foreground=kept)
+        assert sure is not None, "a method that learns from a frozen backbone finds the objects first"
+        these, sure = seen[positions.start : positions.stop], sure.cpu().numpy()
+        if given:
+            these[sure < NOTHING] = 0
+        else:
+            these[sure > LIKELY] = 255
+    return replace(features, foreground=seen)
 
 
 @torch.no_grad()
