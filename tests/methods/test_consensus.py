@@ -5,7 +5,7 @@ import torch
 
 from meronym.collections import open_collection
 from meronym.methods import METHODS
-from meronym.methods.consensus import agreed, part_effect
+from meronym.methods.consensus import Consensus, agreed, part_effect
 from meronym.methods.kmeans import SmallClusters, tightest
 from meronym.metrics import ari
 from meronym.training.run import Run
@@ -51,7 +51,7 @@ def test_few_points_have_a_tightest_kmeans_too():
         tightest(torch.eye(3).repeat(200, 1), 4, seed=0)
 
 
-@pytest.mark.parametrize(("part", "individual"), [(3.0, 0.1), (1.0, 1.0), (0.3, 3.0)])
+@pytest.mark.parametrize(("part", "individual"), [(3.0, 0.1), (1.4, 1.0), (0.3, 3.0)])
 def test_part_effect_is_the_share_of_the_variance_between_parts(part, individual):
     random = torch.Generator().manual_seed(0)
     parts, photos = torch.randn(8, 20, generator=random) * part, torch.randn(200, 20, generator=random) * individual
@@ -60,7 +60,17 @@ def test_part_effect_is_the_share_of_the_variance_between_parts(part, individual
     found = part_effect(points, torch.arange(200).repeat_interleave(32))
     if part > individual:  # k-means finds the true parts, and the truth is known
         assert found == pytest.approx(part**2 / (part**2 + individual**2), abs=0.05)
-    assert (found > 0.45) == (part >= individual)
+    assert (found > Consensus(backbone="dinov2_vits14").individual) == (part >= individual)
+
+
+def test_part_effect_is_the_same_for_few_and_many_cells_of_a_photo():
+    random = torch.Generator().manual_seed(0)
+    parts, photos = torch.randn(8, 20, generator=random) * 3, torch.randn(400, 20, generator=random)
+    cells = parts[:, None] + photos[:, None, None] + torch.randn(400, 8, 32, 20, generator=random) * 3
+    effects = [
+        part_effect(cells[:, :, :n].flatten(0, 2), torch.arange(400).repeat_interleave(8 * n)) for n in (2, 4, 32)
+    ]
+    assert effects == pytest.approx([0.9] * 3, abs=0.03)
 
 
 def test_individuals_that_differ_more_than_parts_are_trained_by_contrast(tmp_path):
