@@ -10,7 +10,8 @@ That suits things whose parts differ more than their individuals do: cars, cloth
 (birds of many species), clusters of features are species' heads and species' wings, and the paper's contrast is what
 makes them one head: there the parts are trained by `contrastive`. Which of the two it is, the features tell: eta
 squared, the share of the variance of the photos' part descriptors (the mean feature of each k-means part in each
-photo) that the part explains. From `individual` downwards the individuals count for more.
+photo) that the part explains, without what they vary by because few cells of each photo are looked at. From
+`individual` downwards the individuals count for more.
 """
 
 from collections.abc import Callable

@@ -9,7 +9,8 @@ transformers the weight of the contrast falls as K grows: at the weight that sui
 Cells count whole or not at all: on transformers where the object covers more than a tenth, as beaks, legs and tails are
 thinner than a cell; on convolutional networks, whose cells see far beyond their edges, more than half.
 On transformers 6 to 15 parts are FINEST parts, trained and then merged (`merged`): a few parts that must tell photos
-apart divide the body, which has most cells; sixteen have room for the head as well.
+apart divide the body, which has most cells; sixteen have room for the head as well. Up to FEW are learned on the cells
+that look like object (`as_seen`).
 """
 
 from dataclasses import dataclass, replace
