@@ -122,11 +122,9 @@ def known_features(collection: Collection, segmenter: Segmenter) -> Known | None
     room, place = views.cache.room(segmenter.backbone.fingerprint), {id: i for i, id in enumerate(collection.ids)}
 
     def known(sample: Sample) -> np.ndarray | None:
-        record = collection.records[index] if (index := place.get(sample.id)) is not None else None
-        if index is None or record is None:
-            return None
-        if segmenter.zoom and not collection.all_masked and record.mask is None and record.box is None:
-            return None  # it is looked at where its object is found, which training did not
+        index = place.get(sample.id)
+        if index is None or (segmenter.zoom and not collection.marked(index)):
+            return None  # unmarked, it is looked at where its object is found, which training did not
         try:
             return room.get(views.key(index))
         except BadPhoto:

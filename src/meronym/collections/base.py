@@ -157,7 +157,12 @@ class Collection(Sequence[Sample], ABC):
     @property
     def unmarked(self) -> bool:
         """Whether nobody says where any object is: neither a mask nor a box."""
-        return not self.all_masked and all(r.mask is None and r.box is None for r in self.records)
+        return not any(map(self.marked, range(len(self))))
+
+    def marked(self, index: int) -> bool:
+        """Whether somebody says where the object of photo `index` is, by a mask or a box."""
+        record = self.records[index]
+        return self.all_masked or record.mask is not None or record.box is not None
 
     @property
     def masked(self) -> bool:

@@ -119,12 +119,9 @@ def survey(model: PartModel, collection: Collection, photos: int, seed: int) -> 
     result = Survey(model.parts)
     chosen = spread(len(collection), photos, seed)
     read: list[Sample] = []  # those on their way through the model
+    samples = _readable(collection, chosen, read, result.left_out)
     with progress("report", len(chosen)) as advance:
-        samples, known = (
-            _readable(collection, chosen, read, result.left_out),
-            known_features(collection, model.segmenter),
-        )
-        for parts in model.stream(samples, known=known):
+        for parts in model.stream(samples, known=known_features(collection, model.segmenter)):
             result.add(read.pop(0), parts)
             advance(len(result) + len(result.left_out))
     return result
