@@ -54,6 +54,22 @@ class FeatureSet:
         features = np.stack([np.load(self.paths[i]) for i in indices])
         return torch.from_numpy(features).float(), torch.from_numpy(self.foreground[list(indices)]).float() / 255
 
+    def cells(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """As `batch`, but only the cells that the object covers, in a row: (B, D, 1, n) and (B, 1, n), 0 beyond them.
+
+        n: how many cells the largest of these objects has. For what does not look at where a cell lies.
+        """
+        chosen = self.foreground[list(indices)].reshape(len(indices), -1)
+        inside = chosen > 0
+        n = max(1, int(inside.sum(1).max()))
+        maps = [np.load(self.paths[i]) for i in indices]
+        features, foreground = np.zeros((len(maps), len(maps[0]), n), np.float32), np.zeros((len(maps), n), np.float32)
+        for row, (values, share, here) in enumerate(zip(maps, chosen, inside, strict=True)):
+            count = int(here.sum())
+            features[row, :, :count] = values.reshape(len(values), -1)[:, here]
+            foreground[row, :count] = share[here] / np.float32(255)
+        return torch.from_numpy(features)[:, :, None], torch.from_numpy(foreground)[:, None]
+
     def touched(self, share: float) -> "FeatureSet":
         """The same, but each cell counts whole where the object covers more than this share of it, else not at all."""
         return replace(self, foreground=np.where(self.foreground > 255 * share, 255, 0).astype(np.uint8))

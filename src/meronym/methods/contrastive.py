@@ -187,7 +187,7 @@ class HeadTraining(Training):
         mine = share(photos, rank, world)
         if self.turned:
             return self.turned.batch(mine)
-        features, foreground = self.features.batch(mine)
+        features, foreground = self.features.cells(mine)
         partners = draw_partners(len(photos), self.parts, generator(self.seed, "partners", step))
         return {"features": features, "foreground": foreground, "partners": partners}
 
