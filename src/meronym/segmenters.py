@@ -280,12 +280,12 @@ class DeepLab(Segmenter):
 
 
 class Decoded(nn.Module):
-    """Features at stride 8 and 16, and the mean of the latter, made into maps at stride 8. width: channels between."""
+    """Features at stride 8, 16 and 32, and the mean of the last, made into maps at stride 8. width: of all between."""
 
     def __init__(self, stages: Stages, outputs: int, width: int = 96) -> None:
         super().__init__()
         self.stages = stages
-        self.fine, self.deep, self.all = (nn.Conv2d(dim, width, 1) for dim in (*stages.dims, stages.dims[1]))
+        self.fine, self.deep, self.top, self.all = (nn.Conv2d(dim, width, 1) for dim in (*stages.dims, stages.dims[2]))
         around = nn.Conv2d(width, width, 5, padding=2, groups=width)
         self.rest = nn.Sequential(
             nn.BatchNorm2d(width),
@@ -298,13 +298,14 @@ class Decoded(nn.Module):
         )
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B _ h w"]:
-        fine, deep = self.stages(images)
-        coarse = self.deep(deep) + self.all(deep.mean((2, 3), keepdim=True))
+        fine, deep, top = self.stages(images)
+        coarse = self.top(top) + self.all(top.mean((2, 3), keepdim=True))
+        coarse = self.deep(deep) + F.interpolate(coarse, deep.shape[2:], mode="bilinear")
         return self.rest(self.fine(fine) + F.interpolate(coarse, fine.shape[2:], mode="bilinear"))
 
 
 class Student(Segmenter):
-    """A small convolutional network: EfficientNet-Lite0 to stride 16, a light decoder at stride 8, K + 1 outputs.
+    """A small convolutional network: EfficientNet-Lite0 to stride 32, a light decoder at stride 8, K + 1 outputs.
 
     The last output says where the object is. Trained on another model's labels (`methods.distill`).
     """

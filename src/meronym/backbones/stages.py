@@ -1,4 +1,4 @@
-"""The stages of an EfficientNet or MobileNet of timm down to stride 16, for training: small, and fast without a GPU.
+"""The stages of an EfficientNet or MobileNet of timm, down to its first at stride 32, for training without a GPU.
 
 What lies before stride 8 stays frozen: edges and colours need no training, and half of the work of a step is there.
 """
@@ -13,7 +13,7 @@ from meronym.backbones.precision import autocast, resolve_precision
 
 
 class Stages(nn.Module):
-    """RGB in [0, 1] to features at stride 8 and 16. dims: their channels. precision: of what stays frozen.
+    """RGB in [0, 1] to features at stride 8, 16 and 32. dims: their channels. precision: of what stays frozen.
 
     Raises ValueError for a network of another family.
     """
@@ -28,10 +28,13 @@ class Stages(nn.Module):
         found = getattr(network.feature_info, "info", network.feature_info)
         last = {info["reduction"]: info for info in found}
         ends = [int(last[stride]["module"].split(".")[1]) + 1 for stride in (4, 8, 16)]
-        self.dims = last[8]["num_chs"], last[16]["num_chs"]
         self.stem = nn.Sequential(network.conv_stem, network.bn1, *network.blocks[: ends[0]]).requires_grad_(False)
         self.fine = nn.Sequential(*network.blocks[ends[0] : ends[1]])
         self.deep = nn.Sequential(*network.blocks[ends[1] : ends[2]])
+        self.top = network.blocks[ends[2]]
+        with torch.no_grad():
+            seen = self.top.eval()(torch.zeros(1, last[16]["num_chs"], 2, 2))
+        self.dims = last[8]["num_chs"], last[16]["num_chs"], seen.shape[1]
         self.precision = "auto"
         self.register_buffer("mean", torch.tensor(norm[0]).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(norm[1]).view(3, 1, 1), persistent=False)
@@ -42,9 +45,10 @@ class Stages(nn.Module):
         self.stem.eval()
         return self
 
-    def forward(self, images: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B _ _ _"], Float[Tensor, "B _ _ _"]]:
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
         x = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         with torch.no_grad(), autocast(resolve_precision(self.precision, x.device), x.device):
             x = self.stem(x)
         fine = self.fine(x if torch.is_autocast_enabled(x.device.type) else x.float())
-        return fine, self.deep(fine)
+        deep = self.deep(fine)
+        return fine, deep, self.top(deep)

@@ -38,7 +38,7 @@ class Training(ABC):
     """What a gradient method brings: a network, an optimiser, batches and a loss.
 
     network: takes the gradient. steps: how many in all. clip: global gradient norm, or None.
-    workers: processes that prepare batches (0: a thread of the training process). samples: pictures to draw now and then.
+    workers: processes that prepare batches (0: a thread of this one). samples: pictures to draw now and then.
     """
 
     network: nn.Module
