@@ -1,11 +1,12 @@
 """Agreement of clusterings, and the measure that decides between it and contrast."""
 
+import numpy as np
 import pytest
 import torch
 
 from meronym.collections import open_collection
 from meronym.methods import METHODS
-from meronym.methods.consensus import Consensus, agreed, part_effect
+from meronym.methods.consensus import Consensus, agreed, part_effect, sizes, substantial
 from meronym.methods.kmeans import SmallClusters, tightest
 from meronym.metrics import ari
 from meronym.training.run import Run
@@ -24,6 +25,31 @@ def test_clusters_of_unequal_size_and_spread_are_kept_whole():
         found, _ = agreed(points, 4, seed)
         label = torch.cdist(points, found).argmin(1)
         assert ari(torch.bincount(4 * label + true, minlength=16).view(4, 4)) > 0.97
+
+
+def test_a_crumb_is_no_group_but_joins_the_one_it_is_closest_to():
+    together = np.full((7, 7), 0.1)
+    for some, close in (([0, 1], 0.9), ([2, 3], 0.8), ([4, 5], 0.7)):
+        together[np.ix_(some, some)] = close
+    together[6, 2:4] = together[2:4, 6] = 0.3
+    np.fill_diagonal(together, 1)
+
+    def found(weight: np.ndarray, groups: int) -> set[frozenset]:
+        label = substantial(together, weight, groups)
+        assert sorted(set(label)) == list(range(groups))
+        return {frozenset(np.flatnonzero(label == k).tolist()) for k in range(groups)}
+
+    pairs = {frozenset(pair) for pair in ((0, 1), (2, 3), (4, 5))}
+    assert found(np.ones(7), 4) == pairs | {frozenset([6])}
+    weight = np.array([9.0, 9, 9, 9, 9, 9, 0.1])
+    assert found(weight, 3) == pairs - {frozenset([2, 3])} | {frozenset([2, 3, 6])}
+    assert found(weight, 4) == {frozenset(each) for each in ([0, 1], [2, 3, 6], [4], [5])}
+    light = np.array([9.0, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
+    assert len(found(light, 3)) == 3  # where no cut gives three of some weight
+
+
+def test_many_parts_are_voted_on_by_coarser_kmeans_too():
+    assert sizes(8) == [8] and sizes(16) == [16, 12, 8] and sizes(9) == [9, 7, 4]
 
 
 def test_of_many_kmeans_the_tightest_come_first():

@@ -3,8 +3,9 @@
 One k-means of the object's cells depends on its start, and near the best the features hardly tell one from another.
 Here the cells are first cut into small clusters, these are clustered into K groups STARTS times, and the tightest tenth
 of these k-means votes: two small clusters are as close as the share of them that keep both together (evidence
-accumulation: Fred & Jain, 2005, IEEE TPAMI 27:6). Average linkage of that closeness into K groups, and each cell goes
-to the nearest of their means. No term asks that a photo show every part.
+accumulation: Fred & Jain, 2005, IEEE TPAMI 27:6). Average linkage of that closeness into K groups of some size each,
+and each cell goes to the nearest of their means. No term asks that a photo show every part. Of more than SURE parts
+k-means divides some at random; there k-means into three quarters and half of K vote as well on what belongs together.
 
 That suits things whose parts differ more than their individuals do: cars, clothes. Where it is the other way round
 (birds of many species), clusters of features are species' heads and species' wings, and the paper's contrast is what
@@ -21,13 +22,15 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.cluster.hierarchy import average, cut_tree
+from scipy.spatial.distance import squareform
 from torch import Tensor
 
 from meronym.collections import Collection
 from meronym.features import FeatureSet
 from meronym.methods.contrastive import Contrastive
 from meronym.methods.frozen import FrozenMethod
-from meronym.methods.kmeans import STARTS, SmallClusters, cluster, linked, sample_points
+from meronym.methods.kmeans import STARTS, SmallClusters, cluster, sample_points
 from meronym.methods.tree import halves, in_order, nested
 from meronym.progress import say
 from meronym.segmenters import HeadSegmenter, LinearHead, of_points
@@ -35,6 +38,10 @@ from meronym.training.run import Run, level_folder
 
 VOTES = 10
 """One in so many k-means, the tightest, has a vote."""
+COARSER, SURE = (0.75, 0.5), 8
+"""Sizes of the coarser k-means that vote too, in units of K, and up to how many parts none is needed."""
+LEAST = 0.2
+"""Of an even share of the cells: the least that a part has."""
 MOST_POINTS, SOME_POINTS = 2**15, 2**13
 """Of cells: what is clustered, and what parts are found from to see whether individuals differ more than these."""
 
@@ -140,9 +147,41 @@ def agreed(points: Float[Tensor, "N D"], parts: int, seed: int) -> tuple[Float[T
 
 
 def groups(small: SmallClusters, parts: int, starts: int = STARTS) -> tuple[Float[Tensor, "K D"], float]:
-    """What `agreed` gives, for points that are in small clusters already. starts: how many k-means are run."""
-    voters = [np.asarray(each.labels_) for each in small.kmeans(parts, starts)[: starts // VOTES]]
-    together = np.mean([label[:, None] == label for label in voters], axis=0)
-    group = torch.from_numpy(linked(1 - together, parts))[small.of_point]
+    """What `agreed` gives, for points that are in small clusters already. starts: how many k-means of each size."""
+    together = np.mean([_votes(small, size, starts) for size in sizes(parts)], axis=0)
+    group = torch.from_numpy(substantial(together, small.size, parts))[small.of_point]
     centres = torch.stack([small.points[group == k].mean(0) for k in range(parts)])
     return centres, max(float((small.points - centres[group]).square().sum(1).mean()), 1e-6)
+
+
+def sizes(parts: int) -> list[int]:
+    """Into how many clusters the k-means divide that vote on so many parts: K, and of many parts fewer too."""
+    return [parts, *(round(parts * share) for share in COARSER if parts > SURE)]
+
+
+def _votes(small: SmallClusters, size: int, starts: int) -> Float[np.ndarray, "M M"]:
+    """The share of the tightest k-means that keep two small clusters together."""
+    labels = [np.asarray(each.labels_) for each in small.kmeans(size, starts)[: starts // VOTES]]
+    return np.mean([label[:, None] == label for label in labels], axis=0)
+
+
+def substantial(
+    together: Float[np.ndarray, "M M"], weight: Float[np.ndarray, " M"], groups: int
+) -> Int[np.ndarray, " M"]:
+    """Average linkage of M things into groups of some weight each: what a tree sets apart first is often a crumb.
+
+    together: how close two things are. The tree is cut into more branches, until so many weigh LEAST of an even share
+    or more; the others join that branch which they are closest to. Where no cut gives that, it is the plain one.
+    """
+    tree = cut_tree(average(squareform(1 - together, checks=False)))  # column c: M - c branches
+    for branch in tree.T[len(weight) - groups :: -1]:
+        heaviest = np.bincount(branch, weight).argsort(kind="stable")[::-1][:groups]
+        if weight[branch == heaviest[-1]].sum() >= LEAST * weight.sum() / groups:
+            break
+    else:
+        branch, heaviest = tree[:, len(weight) - groups], np.arange(groups)
+    share = np.eye(branch.max() + 1)[branch] * weight[:, None]
+    share /= share.sum(0)
+    joins = (share.T @ together @ share[:, heaviest]).argmax(1)
+    joins[heaviest] = np.arange(groups)
+    return joins[branch]
