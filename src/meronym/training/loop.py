@@ -19,7 +19,6 @@ from lightning.fabric.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from meronym.ahead import ahead
 from meronym.backbones.precision import native_bf16
 from meronym.files import replace_durably
 from meronym.progress import progress, say
@@ -38,7 +37,7 @@ class Training(ABC):
     """What a gradient method brings: a network, an optimiser, batches and a loss.
 
     network: takes the gradient. steps: how many in all. clip: global gradient norm, or None.
-    workers: processes that prepare batches (0: a thread of this one). samples: pictures to draw now and then.
+    workers: processes that prepare batches (0: the training process itself). samples: pictures to draw now and then.
     """
 
     network: nn.Module
@@ -141,25 +140,18 @@ class _Steps(IterableDataset):
 
 
 def _batches(training: Training, fabric: Fabric, start: int) -> Iterator[Batch]:
-    for batch in _prepared(training, fabric, start):
-        yield {k: v.to(fabric.device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
-
-
-def _prepared(training: Training, fabric: Fabric, start: int) -> Iterator[Batch]:
-    """Every batch, made while the network learns from those before: by a thread, or by `training.workers` processes."""
-    rank, world = fabric.global_rank, fabric.world_size
-    if not training.workers:
-        steps = range(start, training.steps)
-        yield from (made.result() for _, made in ahead(lambda step: training.batch(step, rank, world), steps, 1, 2))
-        return
-    yield from DataLoader(
-        _Steps(training, start, rank, world),
+    steps = _Steps(training, start, fabric.global_rank, fabric.world_size)
+    workers = training.workers
+    loader = DataLoader(
+        steps,
         batch_size=None,
-        num_workers=training.workers,
-        prefetch_factor=4,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
         pin_memory=fabric.device.type == "cuda",
         worker_init_fn=_quiet_worker,
     )
+    for batch in loader:
+        yield {k: v.to(fabric.device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
 
 
 def _quiet_worker(_: int) -> None:
