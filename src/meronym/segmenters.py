@@ -369,6 +369,8 @@ def build(config: dict[str, Any], state: dict[str, Tensor]) -> Segmenter:
             stages = load_stages(config["backbone"], pretrained=False)
             segmenter = Student(config["backbone"], stages, config["parts"], config["size"], config["zoom"])
             segmenter.finds = config["finds"]
+            if state.keys() != segmenter.state_dict().keys():
+                raise ValueError("this student is of an earlier version: make it again with `meronym distill RUN`")
             segmenter.load_state_dict(state)
         case other:
             raise ValueError(f"kind {other!r}: a model of this version is 'head', 'factors', 'deeplab' or 'student'")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from meronym.backbones import load_stages
 from meronym.collections import open_collection
 from meronym.commands import load
 from meronym.edits import Edits
@@ -14,6 +15,7 @@ from meronym.edits import load as load_edits
 from meronym.methods import KMeans
 from meronym.methods.distill import Distill, _labels_one_by_one, imitation, jittered, relocated, soft_labels
 from meronym.model import PartModel
+from meronym.segmenters import Student, build
 from meronym.training.run import Run
 from meronym.training.sampling import generator
 
@@ -96,3 +98,12 @@ def test_the_command_makes_a_run_like_any_other(teacher, meronym):
     line = json.loads(Path("results/toy.jsonl").read_text())
     assert (line["method"].split("+")[0], line["backbone"]) == ("distill", "efficientnet_lite0")
     assert f"--set teacher={teacher}" in line["command"] and "teacher" not in line["method"]
+
+
+def test_a_student_of_an_earlier_version_says_so():
+    stages = load_stages("efficientnet_lite0", pretrained=False)
+    student = Student("efficientnet_lite0", stages, 3, size=64)
+    state = {name: values for name, values in student.own_state().items() if ".top." not in name}
+    with pytest.raises(ValueError, match="earlier version"):
+        build(student.config(), state)
+    assert build(student.config(), student.own_state()).parts == 3
