@@ -22,15 +22,13 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.cluster.hierarchy import average, cut_tree
-from scipy.spatial.distance import squareform
 from torch import Tensor
 
 from meronym.collections import Collection
 from meronym.features import FeatureSet
 from meronym.methods.contrastive import Contrastive
 from meronym.methods.frozen import FrozenMethod
-from meronym.methods.kmeans import STARTS, SmallClusters, cluster, sample_points
+from meronym.methods.kmeans import STARTS, SmallClusters, cluster, linkage, sample_points
 from meronym.methods.tree import halves, in_order, nested
 from meronym.progress import say
 from meronym.segmenters import HeadSegmenter, LinearHead, of_points
@@ -173,7 +171,7 @@ def substantial(
     together: how close two things are. The tree is cut into more branches, until so many weigh LEAST of an even share
     or more; the others join that branch which they are closest to. Where no cut gives that, it is the plain one.
     """
-    tree = cut_tree(average(squareform(1 - together, checks=False)))  # column c: M - c branches
+    tree = linkage(1 - together)
     for branch in tree.T[len(weight) - groups :: -1]:
         heaviest = np.bincount(branch, weight).argsort(kind="stable")[::-1][:groups]
         if weight[branch == heaviest[-1]].sum() >= LEAST * weight.sum() / groups:

@@ -83,9 +83,14 @@ def _check_different(values: np.ndarray, parts: int) -> None:
         raise ValueError(f"--parts {parts}: the photos hold fewer different patches than that; choose fewer parts")
 
 
-def linked(apart: np.ndarray, groups: int) -> np.ndarray:
-    """Average linkage of M things into so many groups: the group of each. apart: (M, M) distances, 0 to themselves."""
-    return cut_tree(average(squareform(apart, checks=False)), groups)[:, 0]
+def linkage(apart: Float[np.ndarray, "M M"]) -> Int[np.ndarray, "M M"]:
+    """Average linkage of M things: in column c the group of each of them in M - c groups. apart: 0 to themselves."""
+    return cut_tree(average(squareform(apart, checks=False)))
+
+
+def linked(apart: Float[np.ndarray, "M M"], groups: int) -> Int[np.ndarray, " M"]:
+    """The same cut into so many groups."""
+    return linkage(apart)[:, len(apart) - groups]
 
 
 class SmallClusters:
