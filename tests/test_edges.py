@@ -35,8 +35,8 @@ def test_an_edge_inside_a_cell_is_found():
     photo, maps = two_colours(mask), coarse(mask, cell)
     window = (0, 0, *photo.size)
     sharp, confidence = follow_edges(maps, window, photo, photo)
-    plain = paint(maps.log(), window, photo.size)[0] - 1
-    missed, before = ((found.astype(bool) != mask).mean() for found in (sharp, plain))
+    plain = paint(maps.log(), window, photo.size)[0]
+    missed, before = (((found == 2) != mask).mean() for found in (sharp, plain))
     assert missed < 0.004 and missed < before / 4
     assert confidence.min() >= 0 and confidence.max() <= 1 and confidence.mean() > 0.8
 
@@ -44,7 +44,7 @@ def test_an_edge_inside_a_cell_is_found():
 def test_without_edges_the_photo_changes_nothing():
     mask = slanted()
     maps, grey = coarse(mask, 16), Image.new("RGB", mask.shape[::-1], (90, 90, 90))
-    sharp = follow_edges(maps, (0, 0, *grey.size), grey, grey)[0].astype(bool)
+    sharp = follow_edges(maps, (0, 0, *grey.size), grey, grey)[0] == 2
     assert (sharp == mask).mean() > 0.97
 
 
@@ -60,9 +60,20 @@ def test_it_is_the_guided_filter(corners):
     side = 2 * round(REACH * FINE) + 1
     shares = kornia.filters.guided_blur(guide, (SHARPNESS * logs).softmax(1), side, EPSILON, border_type="constant")[0]
     inner = np.s_[side : -side or None, side : -side or None]  # kornia counts what lies outside the photo as 0
-    assert (labels == shares.argmax(0).numpy())[inner].mean() > 0.99
+    assert (labels == shares.argmax(0).numpy() + 1)[inner].mean() > 0.99
     best = (shares.clamp(0, 1).max(0).values / shares.clamp(0, 1).sum(0)).numpy()
     np.testing.assert_allclose(confidence[inner], best[inner], atol=0.01)
+
+
+@pytest.mark.parametrize("parts", [2, 16])
+def test_however_many_parts_share_it_an_object_is_one(parts):
+    mask = slanted()
+    photo, inside = two_colours(mask), 0.35 + 0.3 * coarse(mask, 16)[1]
+    random = torch.Generator().manual_seed(0)
+    maps = (0.1 * torch.randn(parts, *inside.shape, generator=random)).softmax(0)
+    labels, confidence = follow_edges(maps, (0, 0, *photo.size), photo, photo, inside=inside)
+    assert ((labels > 0) == mask).mean() > 0.98 and len(np.unique(labels)) > parts / 2
+    assert confidence[labels == 0].min() >= 0.5 and confidence[labels > 0].max() < 0.95
 
 
 def test_the_highest_and_which_it_is():

@@ -84,7 +84,8 @@ def evaluate(
         photos: The collection; by default the one it was trained on.
         split: Which photos of it.
         protocol: box: the paper's scores inside ground-truth boxes. whole: whole photos, the background counted.
-            regression: the error of keypoints regressed on the parts' centres.
+            regression: the error of keypoints regressed on the parts' centres. boundaries: borders within 2 pixels of
+            those of part labels.
         kind: Of collection, where it cannot be told from its files.
         results: Where the line is written.
     """

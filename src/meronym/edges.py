@@ -36,33 +36,48 @@ def follow_edges(
     view: Image.Image,
     corners: bool = False,
     within: Window | None = None,
+    inside: Float[Tensor, "h w"] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which map is highest at each pixel of a photo, and its share there: uint8 and float32 (H, W).
+    """Which part is at each pixel of a photo (k + 1, 0 for none), and its share there: uint8 and float32 (H, W).
 
-    maps: shares that sum to 1, on the network's grid over `window` (x0, y0, x1, y1 in the photo). view: the window as
-    the network saw it. within: whole pixels; outside it and outside the window both are 0. Memory grows with a band of
-    the photo, not with the photo.
+    maps: shares of the parts that sum to 1, on the network's grid over `window` (x0, y0, x1, y1 in the photo). view: the
+    window as the network saw it. within: whole pixels; outside it and outside the window both are 0. inside: how surely
+    each cell is object; where that ends less than a half, there is no part, however the parts share the rest. Memory
+    grows with a band of the photo, not with the photo.
     """
     labels, confidence = np.zeros(image.size[::-1], np.uint8), np.zeros(image.size[::-1], np.float32)
-    planes = colour_model(maps, view, corners).flatten(1, 2)
+    planes = colour_model(maps, view, corners, inside).flatten(1, 2)
+    found = int(inside is not None)
     for place, values in enlarged(planes, window, image.size, within=within):
         rows, columns = place
         photo = np.asarray(image.crop((columns.start, rows.start, columns.stop, rows.stop)), dtype=np.float32) / 255
         red, green, blue = torch.from_numpy(photo).permute(2, 0, 1)[:, :, None].contiguous()
         a, b, c, shares = values.unflatten(1, (4, -1)).unbind(1)
         shares = shares.addcmul_(a, red).addcmul_(b, green).addcmul_(c, blue).clamp_(0, 1)
-        best, label = highest(shares)
+        best, label = highest(shares[:, found:])
+        label += 1
+        if inside is not None:
+            outside = 2 * shares[:, 0] > shares.sum(1)
+            best, label = torch.where(outside, shares[:, 0], best), label.masked_fill_(outside, 0)
         labels[place], confidence[place] = label.numpy(), (best / shares.sum(1).clamp(min=1e-6)).numpy()
     return labels, confidence
 
 
-def colour_model(maps: Float[Tensor, "C h w"], view: Image.Image, corners: bool = False) -> Float[Tensor, "H 4 C W"]:
-    """The affine functions of red, green, blue (and 1) that give the maps, each averaged over all windows it is in."""
+def colour_model(
+    maps: Float[Tensor, "C h w"], view: Image.Image, corners: bool = False, inside: Float[Tensor, "h w"] | None = None
+) -> Float[Tensor, "H 4 C W"]:
+    """The affine functions of red, green, blue (and 1) that give the maps, each averaged over all windows it is in.
+
+    inside: where the maps are shares of; then there is one more, the first, of what is outside.
+    """
     size = FINE * maps.shape[1], FINE * maps.shape[2]
     small = np.asarray(view.resize((size[1], size[0]), Image.Resampling.BOX), dtype=np.float32) / 255
     guide = torch.from_numpy(small).transpose(1, 2).contiguous()
-    logs = F.interpolate(maps.clamp(min=1e-4).log()[None], size, mode="bilinear", align_corners=corners)[0]
-    target = (SHARPNESS * logs).softmax(0).transpose(0, 1)
+    target = _sharpened(maps, size, corners)
+    if inside is not None:
+        outer, inner = _sharpened(torch.stack([1 - inside, inside]), size, corners)
+        target = torch.cat([outer[None], inner * target])
+    target = target.transpose(0, 1)
     mean, expected = _mean(guide), _mean(target)
     spread = _mean(guide[:, None] * guide[:, :, None]) - mean[:, None] * mean[:, :, None]
     spread = spread.permute(0, 3, 1, 2) + EPSILON * torch.eye(3)
@@ -72,11 +87,17 @@ def colour_model(maps: Float[Tensor, "C h w"], view: Image.Image, corners: bool 
     return _mean(torch.cat([slope, offset[:, None]], 1))
 
 
+def _sharpened(maps: Float[Tensor, "C h w"], size: tuple[int, int], corners: bool) -> Float[Tensor, "C H W"]:
+    """Shares enlarged and raised to SHARPNESS."""
+    logs = F.interpolate(maps.clamp(min=1e-4).log()[None], size, mode="bilinear", align_corners=corners)[0]
+    return (SHARPNESS * logs).softmax(0)
+
+
 def outlined(inside: Float[Tensor, "h w"], view: Image.Image) -> Bool[np.ndarray, "H W"]:
     """Where the object is (`inside`: how surely each cell of the network's grid is), FINE pixels to a cell."""
     height, width = FINE * inside.shape[0], FINE * inside.shape[1]
     colours = np.asarray(view.resize((width, height), Image.Resampling.BOX), dtype=np.float32) / 255
-    a, b = colour_model(torch.stack([1 - inside, inside]), view).split([3, 1], 1)
+    a, b = colour_model(torch.ones(1, *inside.shape), view, inside=inside).split([3, 1], 1)
     shares = torch.einsum("hicw,hwi->hcw", a, torch.from_numpy(colours)) + b[:, 0]
     return (shares[:, 1] > shares[:, 0]).numpy()
 

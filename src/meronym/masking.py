@@ -233,6 +233,6 @@ def object_mask(share: Float[np.ndarray, "h w"], sample: Sample) -> Bool[np.ndar
     share: how surely each cell of a grid over the whole photo is object.
     """
     window, size = photo_window(sample), (FINE * share.shape[1], FINE * share.shape[0])
-    maps = torch.from_numpy(np.stack([1 - share, share])).float()
-    labels, _ = follow_edges(maps, window, sample.image, crop_photo(sample.image, window, size))
+    inside, view = torch.from_numpy(share).float(), crop_photo(sample.image, window, size)
+    labels, _ = follow_edges(torch.ones(1, *share.shape), window, sample.image, view, inside=inside)
     return np.logical_or.reduce([*pieces(labels == 1), np.zeros(labels.shape, bool)])

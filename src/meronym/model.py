@@ -209,12 +209,11 @@ class PartModel:
         size, corners = sample.image.size, self.segmenter.corners
         known = sample.mask is not None or objects is None
         if self.segmenter.sharp if sharp is None else sharp:
-            maps = logits.softmax(0)
-            if not known:
-                maps = torch.cat([1 - objects[None], objects * maps])  # type: ignore[index]
             within = None if sample.mask is None else object_box(replace(sample, box=None))
-            labels, confidence = follow_edges(maps, view.window, sample.image, view.photo, corners, within)
-            labels += known
+            inside = None if known else objects
+            labels, confidence = follow_edges(
+                logits.softmax(0), view.window, sample.image, view.photo, corners, within, inside
+            )
         else:
             labels, confidence = paint(logits, view.window, size, corners)
             if not known:

@@ -29,7 +29,7 @@ def distill(
 
     Args:
         teacher: the run to learn from, or "hf:user/name".
-        photos: to learn on; by default those that the run was trained on. More of them make a better student.
+        photos: to learn on; by default those that the run was trained on; they need no annotation.
         network: efficientnet_lite0, or timm:<name> for another EfficientNet or MobileNet.
         run: the new run folder; by default the first one's name with "-student".
         seed: of all random choices.

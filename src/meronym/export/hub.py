@@ -106,7 +106,8 @@ tags: [meronym, part-discovery, unsupervised]
 
 # {_plain(address.rpartition("/")[2])}
 
-Cuts photos of one kind of thing into {len(names)} parts that were found without part labels.
+Cuts photos of one kind of thing into {len(names)} parts that were found without part labels. A model of the Python package
+Meronym.
 
 | | |
 |---|---|
@@ -117,7 +118,7 @@ Cuts photos of one kind of thing into {len(names)} parts that were found without
 | input | RGB, {model.segmenter.size} pixels |
 
 ```python
-import meronym  # pip install meronym
+import meronym
 
 model = meronym.load("{address}")
 model.predict("photo.jpg").plot().save("parts.png")
