@@ -40,10 +40,10 @@ def follow_edges(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which part is at each pixel of a photo (k + 1, 0 for none), and its share there: uint8 and float32 (H, W).
 
-    maps: shares of the parts that sum to 1, on the network's grid over `window` (x0, y0, x1, y1 in the photo). view: the
-    window as the network saw it. within: whole pixels; outside it and outside the window both are 0. inside: how surely
-    each cell is object; where that ends less than a half, there is no part, however the parts share the rest. Memory
-    grows with a band of the photo, not with the photo.
+    maps: shares of the parts that sum to 1, on the network's grid over `window` (x0, y0, x1, y1 in the photo).
+    view: the window as the network saw it. within: whole pixels; outside it and outside the window both are 0.
+    inside: how surely each cell is object; where that ends less than a half, there is no part, however the parts share
+    the rest. Memory grows with a band of the photo, not with the photo.
     """
     labels, confidence = np.zeros(image.size[::-1], np.uint8), np.zeros(image.size[::-1], np.float32)
     planes = colour_model(maps, view, corners, inside).flatten(1, 2)

@@ -106,8 +106,8 @@ tags: [meronym, part-discovery, unsupervised]
 
 # {_plain(address.rpartition("/")[2])}
 
-Cuts photos of one kind of thing into {len(names)} parts that were found without part labels. A model of the Python package
-Meronym.
+Cuts photos of one kind of thing into {len(names)} parts that were found without part labels. A model of the Python
+package Meronym.
 
 | | |
 |---|---|
