@@ -75,7 +75,7 @@ def train(
         parts, stable = _how_many(way, collection, seed)
     chosen = way.resolved(parts)
     name = run or Path("runs") / f"{collection.name}-{method}-{getattr(chosen, 'backbone', 'deeplab')}-k{parts}-s{seed}"
-    record = {"photos": str(photos), "kind": kind, "parts": parts, "seed": seed, "starts": starts}
+    record = {"photos": str(Path(photos)), "kind": kind, "parts": parts, "seed": seed, "starts": starts}
     folder = Run(name, record | plain(chosen.settings()))
     page = folder.folder / "report.html"
     if stable:

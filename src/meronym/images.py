@@ -5,6 +5,7 @@ names the file, whatever is wrong with it; nothing here lets a decoder's own exc
 """
 
 import hashlib
+import json
 import os
 import re
 import warnings
@@ -55,7 +56,8 @@ class Header(NamedTuple):
 def list_photos(folder: str | os.PathLike[str]) -> list[Path]:
     """All files below `folder` with a photo's suffix, in natural order (bird2 before bird10).
 
-    Hidden files and folders (and `__MACOSX`) are left out, links to folders are followed once.
+    Hidden files and folders (and `__MACOSX`) are left out, and folders below it that hold a run, predictions or found
+    masks: their pictures are no photos. Links to folders are followed once.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -75,12 +77,27 @@ def list_photos(folder: str | os.PathLike[str]) -> list[Path]:
             continue
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        folders[:] = [name for name in folders if not _made_here(Path(parent, name))]
         found += [
             Path(parent, name)
             for name in files
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES
         ]
     return sorted(found, key=lambda path: natural_key(path.relative_to(root).as_posix()))
+
+
+def _made_here(folder: Path) -> bool:
+    """Whether a folder is one that `train`, `predict` or `masks` made, by what these leave in it."""
+    if (folder / "settings.yaml").exists() and any((folder / name).is_dir() for name in ("model", "samples")):
+        return True
+    for record in (folder / "predict.json", folder / "masks.json"):
+        try:
+            made = json.loads(record.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(made, dict) and "photos" in made:
+            return True
+    return False
 
 
 def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:

@@ -72,7 +72,8 @@ class PartModel:
             known = ", ".join(map(str, levels)) or "none: train with --parts tree"
             raise ValueError(f"at({parts}): the levels of this model are {known}")
         finest = parts == self.segmenter.parts
-        return PartModel(self.segmenter, branch_names(levels, parts), self.about, None, () if finest else levels[parts])
+        about = {key: value for key, value in self.about.items() if finest or key != "steadiness"}
+        return PartModel(self.segmenter, branch_names(levels, parts), about, None, () if finest else levels[parts])
 
     def merged(self, labels: Integer[np.ndarray, "..."]) -> Integer[np.ndarray, "..."]:
         """Labels of parts from labels of the network's outputs; 0, the background, stays."""

@@ -81,6 +81,25 @@ def test_the_alpha_channel_is_a_mask(birds):
     np.testing.assert_array_equal(collection[collection.ids.index("cut.png")].mask, alpha > 0)
 
 
+def test_an_alpha_channel_that_leaves_nothing_out_is_no_mask(birds):
+    opaque = picture(seed=9)
+    opaque.putalpha(255)
+    opaque.save(birds / "screen.png")
+    collection = open_collection(birds)
+    assert collection.unmarked and not collection.masked and len(collection) == 4
+
+
+def test_what_was_made_among_the_photos_is_no_photo(birds):
+    made = {"runs/a/settings.yaml": "", "runs/a/model/config.json": "", "parts/predict.json": '{"photos": "birds"}'}
+    for name, text in (made | {"objects/masks.json": '{"photos": 3}', "nest/masks.json": "[]"}).items():
+        (birds / name).parent.mkdir(parents=True, exist_ok=True)
+        (birds / name).write_text(text)
+    for name in ("runs/a/tree.jpg", "runs/a/samples/1.jpg", "parts/labels/b2.png", "objects/b2.png"):
+        (birds / name).parent.mkdir(parents=True, exist_ok=True)
+        picture(seed=1).save(birds / name)
+    assert open_collection(birds).ids == ["b2.jpg", "b10.jpg", "nest/b1.JPG"]
+
+
 def test_what_cannot_be_used_is_skipped_and_named(birds, hostile):
     for path in (hostile / "bad").iterdir():
         shutil.copy(path, birds / path.name)

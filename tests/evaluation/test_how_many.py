@@ -27,10 +27,20 @@ def test_nearly_as_stable_and_finer_is_better_but_two_never_counts():
 
 def test_too_few_photos_or_a_method_that_cannot_tell(tmp_path):
     toy = open_collection("toy:6", seed=0)[:6]
-    with pytest.raises(ValueError, match="6 photos are too few to see how many parts there are: give --parts"):
+    with pytest.raises(ValueError, match="6 usable photos are too few to see how many parts there are: give --parts"):
         how_many(METHODS["kmeans"](backbone="efficientnet_lite0"), toy)
     with pytest.raises(ValueError, match="--parts is missing: contrastive_deeplab cannot tell"):
         commands.train("toy:12", method="contrastive_deeplab", run=tmp_path / "run")
+
+
+def test_photos_that_cannot_be_used_do_not_count(tmp_path):
+    for i, sample in enumerate(open_collection("toy:7", seed=0)[:7]):
+        sample.image.save(tmp_path / f"{i}.jpg")
+    (tmp_path / "broken.jpg").write_bytes((tmp_path / "0.jpg").read_bytes()[:2000])
+    photos = open_collection(tmp_path)
+    assert len(photos) == 8
+    with pytest.raises(ValueError, match="7 usable photos are too few"):
+        how_many(METHODS["kmeans"](backbone="efficientnet_lite0", size=128), photos)
 
 
 def test_train_takes_it_and_says_so(tmp_path, capsys):

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from meronym.collections import open_collection
-from meronym.methods import METHODS
-from meronym.methods.consensus import Consensus, agreed, part_effect, sizes, substantial
-from meronym.methods.kmeans import SmallClusters, tightest
+from meronym.methods import METHODS, consensus
+from meronym.methods.consensus import Consensus, agreed, individuality, part_effect, sizes, substantial
+from meronym.methods.kmeans import SmallClusters, sample_points, tightest
 from meronym.metrics import ari
 from meronym.training.run import Run
 
@@ -97,6 +97,16 @@ def test_part_effect_is_the_same_for_few_and_many_cells_of_a_photo():
         part_effect(cells[:, :, :n].flatten(0, 2), torch.arange(400).repeat_interleave(8 * n)) for n in (2, 4, 32)
     ]
     assert effects == pytest.approx([0.9] * 3, abs=0.03)
+
+
+def test_of_many_photos_some_are_looked_at_closely(monkeypatch):
+    method = METHODS["consensus"](backbone="efficientnet_lite0", size=128).resolved(3)
+    _, features = method.prepare(open_collection("toy:12", seed=0).split("train"), 3)
+    one, photos = sample_points(features, 0.0, 0, most=len(features))
+    monkeypatch.setattr(consensus, "SOME_PHOTOS", 4)
+    some = features.select(range(0, len(features), -(-len(features) // 4)))
+    expected = part_effect(*sample_points(some, 0.0, 0, consensus.MOST_POINTS))
+    assert individuality(features, 0.0, 0, one, photos) == expected != part_effect(one, photos)
 
 
 def test_individuals_that_differ_more_than_parts_are_trained_by_contrast(tmp_path):

@@ -1,6 +1,8 @@
 """What heads on a frozen backbone learn from, where nobody says where the objects are."""
 
 import numpy as np
+import pytest
+from PIL import Image
 
 from meronym.collections import open_collection
 from meronym.methods import METHODS
@@ -12,3 +14,25 @@ def test_parts_are_learned_on_every_cell_that_a_found_object_touches():
     (_, blind), (_, given) = (kmeans.prepare(photos, 3) for photos in (toy.without_masks(), toy))
     assert set(np.unique(blind.foreground)) == {0, 255}
     assert set(np.unique(given.foreground)) > {0, 255}
+
+
+def test_where_some_photos_have_masks_the_objects_of_the_others_are_found(tmp_path, capsys):
+    toy = open_collection("toy:12", seed=0)
+    (tmp_path / "masks").mkdir()
+    for i in range(12):
+        toy[i].image.save(tmp_path / f"{i:02}.png")
+        if i % 3:
+            Image.fromarray(toy[i].mask).save(tmp_path / f"masks/{i:02}.png")
+    kmeans = METHODS["kmeans"](backbone="efficientnet_lite0", size=128).resolved(3)
+    _, features = kmeans.prepare(open_collection(tmp_path), 3)
+    assert "4 of 12 photos have no mask: finding their objects by what masks show" in capsys.readouterr().err
+    for row, foreground in zip(features.rows, features.foreground, strict=True):
+        grown = np.asarray(Image.fromarray(toy[row].mask).resize(foreground.shape[::-1], Image.Resampling.BOX)) > 0
+        assert 0 < (foreground > 0).mean() < 0.9
+        assert row % 3 or (foreground[grown] > 0).mean() > 0.6
+
+
+@pytest.mark.parametrize("centre", [0.0, 0.3])
+def test_a_centre_that_was_chosen_is_that_of_contrast_too(centre):
+    chosen = METHODS["consensus"](backbone="dinov2_vits14", centre=centre).resolved(4)
+    assert chosen.contrast(4).centre == (centre or 0.5)

@@ -161,13 +161,16 @@ class Collection(Sequence[Sample], ABC):
 
     def marked(self, index: int) -> bool:
         """Whether somebody says where the object of photo `index` is, by a mask or a box."""
-        record = self.records[index]
-        return self.all_masked or record.mask is not None or record.box is not None
+        return self.has_mask(index) or self.records[index].box is not None
+
+    def has_mask(self, index: int) -> bool:
+        """Whether photo `index` comes with a mask."""
+        return self.all_masked or self.records[index].mask is not None
 
     @property
     def masked(self) -> bool:
         """Whether any sample comes with a mask."""
-        return self.all_masked or any(record.mask is not None for record in self.records)
+        return any(map(self.has_mask, range(len(self))))
 
     def without_masks(self) -> Self:
         """The same photos as if nobody had said where the object is: neither masks nor boxes."""

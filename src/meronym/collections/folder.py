@@ -23,7 +23,7 @@ from meronym.collections.base import (
     read_mask,
 )
 from meronym.files import similar
-from meronym.images import PHOTO_SUFFIXES, BadPhoto, Header, list_photos, open_photo, peek
+from meronym.images import PHOTO_SUFFIXES, BadPhoto, Header, list_photos, open_alpha, open_photo, peek
 
 
 class Folder(Collection):
@@ -117,9 +117,17 @@ def _records(
         if isinstance(header, BadPhoto):
             skipped.append((str(path), header.reason))
             continue
-        mask = masks.get(_stem(path, root)) or (path if alpha and header.alpha else None)
+        mask = masks.get(_stem(path, root)) or (path if alpha and header.alpha and _cut_out(path) else None)
         records.append(Record(path.relative_to(root).as_posix(), path, mask))
     return records, skipped
+
+
+def _cut_out(path: Path) -> bool:
+    """Whether a photo's alpha channel leaves anything out: that of a screenshot says nothing of an object."""
+    try:
+        return open_alpha(path) is not None
+    except BadPhoto:  # said when it is read
+        return False
 
 
 def check_headers(files: Iterable[Path]) -> list[Header | BadPhoto]:

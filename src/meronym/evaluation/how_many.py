@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from meronym.collections import Collection
-from meronym.methods.consensus import Consensus, groups, part_effect
+from meronym.methods.consensus import Consensus, groups, individuality
 from meronym.methods.frozen import FrozenMethod
 from meronym.methods.kmeans import SmallClusters, sample_points
 from meronym.metrics import ari
@@ -31,16 +31,23 @@ def how_many(method: FrozenMethod, collection: Collection, seed: int = 0) -> tup
 
     Raises ValueError for fewer than 8 photos.
     """
-    if len(collection) < 8:
-        raise ValueError(f"{len(collection)} photos are too few to see how many parts there are: give --parts")
+    _check_enough(len(collection))
     segmenter, features = method.resolved(LEAST).prepare(collection, LEAST)
+    _check_enough(len(features))
     points, photos = sample_points(features, segmenter.centre, seed, MOST_POINTS)
-    if isinstance(method, Consensus) and part_effect(points, photos) < method.individual:
+    if isinstance(method, Consensus) and method.individual > individuality(
+        features, segmenter.centre, seed, points, photos
+    ):
         centre = method.contrast(LEAST).centre
         assert centre is not None, "its settings are resolved"
         points, photos = sample_points(features, centre, seed, MOST_POINTS)
     curve = stability(points, photos, seed)
     return most_stable(curve), curve
+
+
+def _check_enough(photos: int) -> None:
+    if photos < 8:
+        raise ValueError(f"{photos} usable photos are too few to see how many parts there are: give --parts")
 
 
 def most_stable(curve: dict[int, float]) -> int:

@@ -42,6 +42,8 @@ LEAST = 0.2
 """Of an even share of the cells: the least that a part has."""
 MOST_POINTS, SOME_POINTS = 2**15, 2**13
 """Of cells: what is clustered, and what parts are found from to see whether individuals differ more than these."""
+SOME_PHOTOS = 2**11
+"""In how many photos that is looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +63,8 @@ class Consensus(FrozenMethod):
         self, segmenter: HeadSegmenter, features: FeatureSet, collection: Collection, run: Run, seed: int
     ) -> dict[str, Any]:
         points, photos = sample_points(features, segmenter.centre, seed, MOST_POINTS)
-        effect = round(part_effect(points, photos), 4)
-        found: dict[str, Any] = {"eta_squared": effect}
-        contrast = effect < self.individual
+        effect = round(individuality(features, segmenter.centre, seed, points, photos), 4)
+        contrast = effect < self.individual or self.individual >= 1
         if contrast:
             say(f"individuals differ more than parts do (eta squared {effect:.2f}): using contrast")
 
@@ -75,12 +76,13 @@ class Consensus(FrozenMethod):
             level.head.start_from(centres, sharpness=5 / spread)
             return {"total": spread}
 
-        found |= train(segmenter, run)
+        found = {"eta_squared": effect, **train(segmenter, run), "centre": segmenter.centre}
         return found | ({"levels": grow(segmenter, features, run, seed, train)} if self.tree else {})
 
     def contrast(self, parts: int) -> Contrastive:
         """What is trained where individuals differ more than parts do."""
-        return Contrastive(backbone=self.backbone, layers=self.layers, size=self.size).resolved(parts)
+        centre = self.centre or None  # 0, what is usual here, is not what is usual there
+        return Contrastive(backbone=self.backbone, layers=self.layers, size=self.size, centre=centre).resolved(parts)
 
 
 def grow(
@@ -111,6 +113,16 @@ def grow(
     return {str(parts): merge for parts, merge in levels.items()}
 
 
+def individuality(
+    features: FeatureSet, centre: float, seed: int, points: Float[Tensor, "N D"], photos: Int[Tensor, " N"]
+) -> float:
+    """`part_effect` of these points, or, of so many photos that each gives but few, of points of some of them."""
+    if len(features) > SOME_PHOTOS:
+        some = features.select(range(0, len(features), -(-len(features) // SOME_PHOTOS)))
+        points, photos = sample_points(some, centre, seed, MOST_POINTS)
+    return part_effect(points, photos)
+
+
 def part_effect(points: Float[Tensor, "N D"], photos: Int[Tensor, " N"], parts: int = 8) -> float:
     """Eta squared of part descriptors: how much of their variance over photos and parts is that between parts.
 
@@ -118,8 +130,9 @@ def part_effect(points: Float[Tensor, "N D"], photos: Int[Tensor, " N"], parts: 
     photos: which photo it is from. A descriptor is the mean of the few cells that were sampled; what it varies by for
     that reason is taken off, so that photos of one kind give the same whether there are a hundred or thousands.
     """
-    parts = min(parts, len(points))
-    centres, _ = cluster(points[:: max(1, len(points) // SOME_POINTS)], parts, seed=0)
+    some = points[:: max(1, len(points) // SOME_POINTS)]
+    parts = min(parts, len(np.unique(some.numpy(), axis=0)))
+    centres, _ = cluster(some, parts, seed=0)
     label = torch.cdist(points, centres).argmin(1)
     place = photos * parts + label
     count = torch.bincount(place, minlength=(int(photos.max()) + 1) * parts).float()

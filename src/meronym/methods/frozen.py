@@ -2,6 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
@@ -87,12 +88,19 @@ class FrozenMethod(Method):
         segmenter = HeadSegmenter(backbone, parts, self.centre, zoom=not collection.unmarked)
         features = extract(collection, segmenter, FeatureCache(), whole=not segmenter.zoom)
         check_parts(parts, len(features))
-        if features.masked:
-            weight, bias = object_classifier(features.maps(), features.foreground / 255)
+        views = Views(collection, segmenter, FeatureCache(), whole=not segmenter.zoom)
+        blind = [i for i, row in enumerate(features.rows) if not collection.has_mask(row)]
+        given = features.select(sorted({*range(len(features))} - {*blind}))
+        if given.masked:
+            weight, bias = line = object_classifier(given.maps(), given.foreground / 255)
         else:
             say("no masks given: finding the objects by their features")
-            views = Views(collection, segmenter, FeatureCache(), whole=not segmenter.zoom)
-            features, (weight, bias) = found_objects(features, views)
+            blind = list(range(len(features)))
+            weight, bias = line = learned_object(features, views)
+        if blind and given.masked:
+            say(f"{len(blind):,} of {len(features):,} photos have no mask: finding their objects by what masks show")
+        if blind:
+            features = found_objects(features, views, line, blind)
             check_parts(parts, len(features))
         with torch.no_grad():
             segmenter.object.weight.copy_(torch.from_numpy(weight)[None, :, None, None])
@@ -101,27 +109,32 @@ class FrozenMethod(Method):
         return segmenter, features
 
 
-def found_objects(features: FeatureSet, views: Views) -> tuple[FeatureSet, Line]:
-    """The same features with the foreground that they themselves show, and what tells it from the background.
-
-    Learned from MOST_PHOTOS photos, found in all. A photo without any object is left out; of several all are kept.
-    Parts are learned on every cell that the object touches: in whole photos a beak or a leg is thinner than a cell,
-    and lies in cells that are mostly background.
-    """
-
-    def guide(i: int) -> Image.Image:
-        return views.guide(features.rows[i], features.paths[i].stem, features.foreground.shape[1:])
-
+def learned_object(features: FeatureSet, views: Views) -> Line:
+    """What tells object from background where nobody says, learned from MOST_PHOTOS of the photos."""
     some = range(0, len(features), -(-len(features) // MOST_PHOTOS))
-    line = learn_object(lambda: map(features.map, some), map(guide, some))
-    foreground = np.empty_like(features.foreground)
-    with progress("objects", len(features)) as advance:
-        for i in range(len(features)):
-            foreground[i] = np.rint(255 * along_edges(certainty(features.map(i), line), guide(i)))
-            advance(i + 1)
-    here = (foreground > 127).sum((1, 2)) >= LEAST_CELLS
-    several = sum(len(pieces(one > 127)) > 1 for one in foreground[here])
-    say(f"objects found in {here.sum():,} of {len(here):,} photos, several in {several:,}")
-    empty = [(views.collection.ids[features.rows[i]], "no object found in it") for i in np.flatnonzero(~here)]
-    found = dataclasses.replace(features, foreground=foreground, skipped=features.skipped + empty).touched(TOUCHED)
-    return found.select(np.flatnonzero(here).tolist()), line
+    return learn_object(lambda: map(features.map, some), (_guide(features, views, i) for i in some))
+
+
+def found_objects(features: FeatureSet, views: Views, line: Line, positions: Sequence[int]) -> FeatureSet:
+    """The same features with the foreground that they themselves show at these positions.
+
+    A photo without any object is left out; of several all are kept. Parts are learned on every cell that the object
+    touches: in whole photos a beak or a leg is thinner than a cell, and lies in cells that are mostly background.
+    """
+    foreground, kept, several = features.foreground.copy(), np.ones(len(features), bool), 0
+    with progress("objects", len(positions)) as advance:
+        for done, i in enumerate(positions, 1):
+            share = np.rint(255 * along_edges(certainty(features.map(i), line), _guide(features, views, i)))
+            kept[i] = (share > 127).sum() >= LEAST_CELLS
+            several += kept[i] and len(pieces(share > 127)) > 1
+            foreground[i] = np.where(share > 255 * TOUCHED, 255, 0)
+            advance(done)
+    lost = np.flatnonzero(~kept)
+    say(f"objects found in {len(positions) - len(lost):,} of {len(positions):,} photos, several in {several:,}")
+    empty = [(views.collection.ids[features.rows[i]], "no object found in it") for i in lost]
+    found = dataclasses.replace(features, foreground=foreground, skipped=features.skipped + empty)
+    return found.select(np.flatnonzero(kept).tolist())
+
+
+def _guide(features: FeatureSet, views: Views, position: int) -> Image.Image:
+    return views.guide(features.rows[position], features.paths[position].stem, features.foreground.shape[1:])
