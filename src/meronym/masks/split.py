@@ -11,7 +11,7 @@ Training a linear classifier on its own refined masks is from FOUND (Siméoni et
 least attended cell and refines with a bilateral solver. Nothing is supervised. Arrays in, arrays out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -23,7 +23,8 @@ from sklearn.linear_model import LogisticRegression
 from meronym.edges import outlined
 from meronym.masks.base import Finder, Maps
 
-CELLS_A_PHOTO = 40
+CELLS_A_PHOTO, CELLS = 40, 32_000
+"""Seen of each photo, or more where all photos together would have fewer than that."""
 MOST_CELLS = 80_000
 
 Line = tuple[Float[np.ndarray, " D"], float]
@@ -49,9 +50,9 @@ def learn_object(maps: Maps, views: Iterable[Image.Image]) -> Line:
     maps: called for a fresh pass over the photos' features, once a round. All photos have one grid. views: what the
     features are of. Raises ValueError where there is nothing to tell apart.
     """
-    weight, _ = _classifier(maps(), map(_inside, split_foreground(maps)), strength=1.0)
+    weight, _ = _classifier(maps(), [_inside(cells) for cells in split_foreground(maps)], strength=1.0)
     line = weight, -_two_means(np.stack([np.tensordot(weight, features.astype(np.float32), 1) for features in maps()]))
-    refined = (along_edges(certainty(features, line), view) for features, view in zip(maps(), views, strict=True))
+    refined = [along_edges(certainty(features, line), view) for features, view in zip(maps(), views, strict=True)]
     return _classifier(maps(), refined, strength=1.0)
 
 
@@ -104,7 +105,7 @@ def _two_means(values: np.ndarray, rounds: int = 8) -> float:
 
 
 def object_classifier(
-    maps: Iterable[Float[np.ndarray, "D h w"]], foregrounds: Iterable[Float[np.ndarray, "h w"]]
+    maps: Iterable[Float[np.ndarray, "D h w"]], foregrounds: Sequence[Float[np.ndarray, "h w"]]
 ) -> Line:
     """Weight and bias of a logistic regression from a cell's features to being object.
 
@@ -113,11 +114,13 @@ def object_classifier(
     return _classifier(maps, foregrounds, strength=10.0)
 
 
-def _classifier(maps: Iterable[np.ndarray], foregrounds: Iterable[np.ndarray], strength: float) -> Line:
+def _classifier(maps: Iterable[np.ndarray], foregrounds: Sequence[np.ndarray], strength: float) -> Line:
     """strength: scikit-learn's C. A cell whose share is NaN is left out."""
     points, kinds = [], []
+    each = max(CELLS_A_PHOTO, CELLS // len(foregrounds))  # of few cells in all, regularisation leaves a small object
     for seed, (features, foreground) in enumerate(zip(maps, foregrounds, strict=True)):
-        chosen = _some(np.flatnonzero(~np.isnan(foreground)), seed)
+        told = np.flatnonzero(~np.isnan(foreground))
+        chosen = np.random.default_rng(seed).choice(told, min(each, len(told)), replace=False)
         points.append(features.reshape(features.shape[0], -1).T[chosen].astype(np.float32))
         kinds.append(foreground.ravel()[chosen] > 0.5)
     x, y = np.concatenate(points), np.concatenate(kinds)
@@ -128,9 +131,3 @@ def _classifier(maps: Iterable[np.ndarray], foregrounds: Iterable[np.ndarray], s
         raise ValueError("every cell is object, or none is: there is nothing to tell apart")
     fitted = LogisticRegression(C=strength, max_iter=300).fit(x, y)
     return fitted.coef_[0].astype(np.float32), float(fitted.intercept_[0])
-
-
-def _some(rows: np.ndarray, seed: int) -> np.ndarray:
-    """CELLS_A_PHOTO rows, drawn without replacement."""
-    count = min(CELLS_A_PHOTO, len(rows))
-    return rows[np.random.default_rng(seed).choice(len(rows), count, replace=False)]

@@ -92,7 +92,7 @@ class FrozenMethod(Method):
         blind = [i for i, row in enumerate(features.rows) if not collection.has_mask(row)]
         given = features.select(sorted({*range(len(features))} - {*blind}))
         if given.masked:
-            weight, bias = line = object_classifier(given.maps(), given.foreground / 255)
+            weight, bias = line = object_classifier(given.maps(), list(given.foreground / 255))
         else:
             say("no masks given: finding the objects by their features")
             blind = list(range(len(features)))
