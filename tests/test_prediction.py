@@ -1,6 +1,7 @@
 """Whole folders of photos to annotations: once each, gone on with, under the run's names, never over another's work."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -52,6 +53,28 @@ def test_every_photo_once_at_its_own_size_under_the_edits(photos, tmp_path):
     with Image.open(tmp_path / "out/labels/0.png.png") as image:
         assert image.getpalette()[3:6] == [0x17, 0x96, 0xFF]
         assert json.loads(image.info["Meronym parts"]) == ["part 1", "head", "part 4"]
+
+
+def test_a_map_of_another_photo_is_not_taken_for_ones_own(photos, tmp_path):
+    begin(photos, tmp_path / "out").label()
+    (photos / "0.jpg").unlink()  # so 0.png would have its place
+    before = (tmp_path / "out/labels/0.png").read_bytes()
+    with pytest.raises(FolderTaken, match=r"labels/0.png is of 0.jpg, and 0.png belongs there now"):
+        begin(photos, tmp_path / "out").label()
+    assert (tmp_path / "out/labels/0.png").read_bytes() == before
+    (tmp_path / "out/labels/0.png").unlink()
+    begin(photos, tmp_path / "out").label()
+    with Image.open(tmp_path / "out/labels/0.png") as image:
+        assert json.loads(image.info["Meronym photo"]) == "0.png"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux only")
+def test_a_name_of_any_bytes_is_listed_and_hidden_files_are_no_folder_of_something_else(photos, tmp_path):
+    os.rename(photos / "truncated.jpg", os.fsencode(photos) + b"/m\xf6we.jpg")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/.DS_Store").touch()
+    begin(photos, tmp_path / "out").label()
+    assert (tmp_path / "out/skipped.txt").read_bytes().startswith(b"m\xf6we.jpg: truncated")
 
 
 def test_every_format_is_made_from_the_label_maps(photos, tmp_path, monkeypatch):

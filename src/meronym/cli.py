@@ -338,7 +338,10 @@ def _settings(pairs: tuple[str, ...]) -> dict[str, Any]:
         key, sign, value = pair.partition("=")
         if not sign:
             raise ValueError(f"--set {pair}: write name=value")
-        settings[key.replace("-", "_")] = yaml.safe_load(value)
+        try:
+            settings[key.replace("-", "_")] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ValueError(f"--set {pair}: write the value as in YAML, such as 3, word or [a, b]") from None
     return settings
 
 

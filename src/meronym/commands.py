@@ -69,8 +69,9 @@ def train(
     way = _method(method, backbone, settings)
     collection = way.seen(collection)
     stable: dict[int, float] = {}
-    if parts is None and run and (Path(run) / "settings.yaml").exists():
-        parts, stable = int(Run.read(run)["parts"]), _stability(Path(run))
+    before = Run.read(run) if parts is None and run and (Path(run) / "settings.yaml").exists() else {}
+    if "parts" in before:
+        parts, stable = int(before["parts"]), _stability(Path(str(run)))
     elif parts is None:
         parts, stable = _how_many(way, collection, seed)
     chosen = way.resolved(parts)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write text in one piece: no reader, and no power cut, ever sees half of it."""
+    """Write text in one piece: no reader, and no power cut, ever sees half of it. Names of any bytes may be in it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
     replace_durably(temporary, path)
 
 
@@ -18,6 +18,11 @@ def replace_durably(temporary: Path, path: Path) -> None:
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
+
+
+def holds_anything(path: Path) -> bool:
+    """Whether something is there: a file, or a folder with more in it than hidden files."""
+    return path.exists() and not (path.is_dir() and all(inner.name.startswith(".") for inner in path.iterdir()))
 
 
 def similar(folder: Path) -> str:

@@ -25,7 +25,7 @@ from meronym.collections import Collection, Sample, open_again
 from meronym.edges import FINE, follow_edges
 from meronym.evaluation.results import append
 from meronym.features import Views
-from meronym.files import nearest, write_atomically
+from meronym.files import holds_anything, nearest, write_atomically
 from meronym.images import BadPhoto, crop_photo, open_mask
 from meronym.masks import FINDERS, Finder, pieces
 from meronym.methods.base import measured
@@ -214,7 +214,7 @@ class Masks:
 
     def _check(self) -> None:
         """Refuse a folder that holds anything but masks of the same photos, found the same way."""
-        if not self.folder.exists() or (self.folder.is_dir() and not any(self.folder.iterdir())):
+        if not holds_anything(self.folder):
             return
         try:
             before = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))

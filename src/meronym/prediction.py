@@ -18,11 +18,11 @@ import numpy as np
 
 from meronym.ahead import ahead
 from meronym.annotations import FORMATS, Item, find, write
-from meronym.annotations.png import index_places, is_whole, read_index, save_index_png
+from meronym.annotations.png import index_places, is_whole, photo_of, read_index, save_index_png
 from meronym.annotations.summary import mean_confidence
 from meronym.collections import Collection, Sample
 from meronym.edits import Edits, hex_of
-from meronym.files import write_atomically
+from meronym.files import holds_anything, write_atomically
 from meronym.images import BadPhoto
 from meronym.model import PartModel
 from meronym.parts import Parts
@@ -99,7 +99,16 @@ class Predictions(Labeller):
         self._record()
 
     def label(self, batch: int = 8, by: LabelledBy | None = None) -> None:
-        """An index PNG for each photo that has none; by: who makes them, as `labelled` does, which is the default."""
+        """An index PNG for each photo that has none; by: who makes them, as `labelled` does, which is the default.
+
+        Raises FolderTaken where one of another photo lies in the place of one.
+        """
+        for id_, place in zip(self.ids, self.places, strict=True):
+            if (other := photo_of(place)) not in (None, id_):
+                raise FolderTaken(
+                    f"{place} is of {other}, and {id_} belongs there now, as photos were added or taken away: "
+                    "move it elsewhere, or choose another folder with --out"
+                )
         wanted = [i for i, id_ in enumerate(self.ids) if id_ not in self.left_out]
         missing = [i for i in wanted if not is_whole(self.places[i])]
         done = len(wanted) - len(missing)
@@ -160,7 +169,7 @@ class Predictions(Labeller):
 
     def _checked(self) -> dict[str, Any]:
         """What the folder's record holds, if it is of the same predictions, or the folder is new."""
-        if not self.folder.exists() or self.folder.is_dir() and not any(self.folder.iterdir()):
+        if not holds_anything(self.folder):
             return {}
         path = self.folder / RECORD
         try:

@@ -34,6 +34,14 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.parametrize("text", ["lr: 0.1\n", "- a\n", "a: [", "\x00"])
+def test_settings_of_another_program_are_kept(tmp_path, text):
+    (tmp_path / "settings.yaml").write_text(text)
+    with pytest.raises(RunExists):
+        Run(tmp_path, {"parts": 8})
+    assert (tmp_path / "settings.yaml").read_text() == text
+
+
 def test_read_says_where_there_is_no_run(tmp_path):
     with pytest.raises(FileNotFoundError, match="is no run folder"):
         Run.read(tmp_path)

@@ -66,6 +66,15 @@ def is_whole(path: str | os.PathLike[str]) -> bool:
         return False
 
 
+def photo_of(path: str | os.PathLike[str]) -> str | None:
+    """Which photo an index PNG says that it is of; None where it says nothing (or there is none). Decodes nothing."""
+    try:
+        with Image.open(path) as image:
+            return json.loads(image.info.get(PHOTO_KEY, "null"))
+    except (OSError, ValueError, SyntaxError):
+        return None
+
+
 def _save(
     image: Image.Image,
     path: Path,

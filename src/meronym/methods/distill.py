@@ -53,6 +53,8 @@ class Distill(Method):
 
     def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
         check_parts(parts, len(collection))
+        if self.size % 8:
+            raise ValueError(f"setting size={self.size}: a multiple of 8 is needed, such as {8 * round(self.size / 8)}")
         if not self.teacher:
             raise ValueError("method distill: say which run to learn from, `meronym distill RUN`")
         teacher = PartModel.load(self.teacher)

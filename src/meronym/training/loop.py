@@ -119,7 +119,7 @@ def optimise(training: Training, run: Run, fabric: Fabric) -> list[tuple[str, st
                 _save(run, fabric, state | {"last": training.last, "skipped": skipped})
             if training.samples and fabric.is_global_zero:
                 training.samples.draw(step, run)
-            if stop and step < training.steps - 1:
+            if stop:
                 raise Interrupted(f"stopped after step {step + 1} of {training.steps}; the same command goes on")
     if board is not None:
         board.close()

@@ -38,16 +38,22 @@ class Run:
         path = Path(folder) / "settings.yaml"
         if not path.exists():
             raise FileNotFoundError(f"{folder} is no run folder: it has no settings.yaml")
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        if not isinstance(found, dict):
+            raise FileNotFoundError(f"{folder} is no run folder: its settings.yaml is of something else")
+        return found
 
     def _check(self) -> None:
         path = self.folder / "settings.yaml"
         held = [p.name for p in self.folder.iterdir() if not p.name.startswith(".")] if self.folder.is_dir() else []
-        if held in ([], [path.name]):  # new, or nothing came of it yet
+        if not held:
             return
-        if not path.exists():
-            raise RunExists(f"{self.folder} is not empty and holds no run: choose another folder with --run")
-        before = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        try:
+            before = self.read(self.folder)
+        except (FileNotFoundError, ValueError, yaml.YAMLError):
+            raise RunExists(f"{self.folder} is not empty and holds no run: choose another folder with --run") from None
+        if held == [path.name] and "parts" in before:  # nothing came of it yet
+            return
         changed = [
             f"{key}: {before.get(key)!r} there, {self.settings.get(key)!r} here"
             for key in sorted({*before, *self.settings})
