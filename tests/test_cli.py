@@ -100,6 +100,7 @@ def test_every_command_is_compared():
         ("train toy:4 --backbone efficientnet_lite0 --set steps", "--set steps: write name=value"),
         ("train toy:4 --backbone efficientnet_lite0 --set layers=[a", r"--set layers=\[a: write the value as in YAML"),
         ("train toy:4 --parts 3 --method distill --set size=250", "size=250: a multiple of 8 is needed, such as 248"),
+        ("train toy:4 --parts 3 --method distill --set size=0", "size=0: a multiple of 8 is needed, such as 8"),
         (
             "train toy:4 --parts 3 --method contrastive --backbone efficientnet_lite0 --set size=128 batch=0",
             "batch 0: at least 1",

@@ -1,7 +1,9 @@
 """Whole folders of photos to masks: once each, gone on with, read by `train`, never over another's work."""
 
 import json
+import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -95,6 +97,15 @@ def test_a_folder_of_something_else_is_refused(photos, eyes, tmp_path):
     with pytest.raises(FolderTaken, match=r"out holds other masks \(.*method u2net"):
         find_masks(photos, out=out, method="tokencut", backbone="efficientnet_lite0")
     assert json.loads((out / "masks.json").read_text())["backbone"] == "eyes"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux only")
+def test_a_name_of_any_bytes_is_listed_and_hidden_files_are_no_folder_of_something_else(photos, eyes, tmp_path):
+    os.rename(photos / "dark.png", os.fsencode(photos) + b"/m\xf6we.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/.DS_Store").touch()
+    out = find_masks(photos, out=tmp_path / "out", method=eyes)
+    assert b"m\xf6we.png: no object found in it\n" in (out / "skipped.txt").read_bytes()
 
 
 def test_masks_that_the_photos_have_are_compared_with(photos, eyes, tmp_path):

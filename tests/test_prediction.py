@@ -131,6 +131,7 @@ def test_a_label_map_that_a_person_mended_is_kept_and_exported(photos, tmp_path)
     begin(photos, tmp_path / "out").label()
     mended = np.full((30, 43), 3, np.uint8)
     Image.fromarray(mended).save(tmp_path / "out/labels/3.png")
+    EDITED.apply(PartModel(Stripes(4)).predict(picture(44, 30))).save(tmp_path / "out/labels/4.png")  # of no name
     begun = begin(photos, tmp_path / "out")
     begun.label()
     (item,) = [item for item in annotations.read("coco", begun.write("coco")).items if item.name == "3.png"]

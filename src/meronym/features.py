@@ -18,6 +18,8 @@ from meronym.model import Known, look, object_box, photo_window
 from meronym.progress import progress, say
 from meronym.segmenters import HeadSegmenter, Segmenter
 
+CELLS_AT_A_TIME = 128
+
 
 @dataclass(frozen=True)
 class FeatureSet:
@@ -57,11 +59,12 @@ class FeatureSet:
     def cells(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """As `batch`, but only the cells that the object covers, in a row: (B, D, 1, n) and (B, 1, n), 0 beyond them.
 
-        n: how many cells the largest of these objects has. For what does not look at where a cell lies.
+        n: how many cells the largest of these objects has, rounded up: of many sizes in turn memory is left in pieces.
+        For what does not look at where a cell lies.
         """
         chosen = self.foreground[list(indices)].reshape(len(indices), -1)
         inside = chosen > 0
-        n = max(1, int(inside.sum(1).max()))
+        n = CELLS_AT_A_TIME * max(1, -(-int(inside.sum(1).max()) // CELLS_AT_A_TIME))
         maps = [np.load(self.paths[i]) for i in indices]
         features, foreground = np.zeros((len(maps), len(maps[0]), n), np.float32), np.zeros((len(maps), n), np.float32)
         for row, (values, share, here) in enumerate(zip(maps, chosen, inside, strict=True)):

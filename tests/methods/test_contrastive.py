@@ -28,7 +28,8 @@ def test_across(across, tmp_path):
     turned = Turned(plain, other, torch.eye(2, 3).repeat(4, 1, 1)) if across == "views" else None
     training = HeadTraining(method, head, plain, 0, turned)
     batch = training.batch(5, 0, 1)
-    z, moved = (pool(head(x).softmax(1), [x]).z for x in (batch["features"], batch.get("turned", batch["features"])))
+    both, inside = (batch["features"], batch.get("turned", batch["features"])), batch["foreground"][:, None]
+    z, moved = (pool(head(x).softmax(1) * inside, [x]).z for x in both)
     partners = draw_partners(4, 3, generator(0, "partners", 5))
     expected = {
         "contrastive": contrastive(z, partners, 0.19, cosine=True),

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
+from with_workers import Endless
 
 from meronym import cli, commands
+from meronym.methods.base import measured
+from meronym.training import loop
+from meronym.training.run import Run
 
 
 def metrics(run: Path) -> list[list[str]]:
@@ -64,6 +68,29 @@ def test_sigterm_reaches_the_loaders_workers_too(tmp_path):
     command = [sys.executable, Path(__file__).with_name("with_workers.py"), tmp_path / "run"]
     code, said = stopped(command, tmp_path / "run", signal.SIGTERM)
     assert code == 7 and said.count("stopping after this step") == 1 and "killed by signal" not in said
+
+
+class Short(Endless):
+    steps, workers = 2, 0
+
+
+def test_ctrl_c_while_the_last_step_is_saved(tmp_path, monkeypatch):
+    save = loop._save
+    monkeypatch.setattr(loop, "_save", lambda *what: os.kill(os.getpid(), signal.SIGINT) or save(*what))
+    with pytest.raises(loop.Interrupted, match="stopped after step 2 of 2; the same command goes on"):
+        loop.optimise(Short(), Run(tmp_path, {}), loop.make_fabric())
+    assert loop.optimise(Short(), Run(tmp_path, {}), loop.make_fabric()) == []
+
+
+def test_the_seconds_before_a_stop_count_too(tmp_path, monkeypatch):
+    for leg in (1, 2):
+        training, about, run = Short(), {}, Run(tmp_path, {})
+        training.steps, now = 2 * leg, time.monotonic()
+        with measured(about, run), monkeypatch.context() as patch:
+            patch.setattr(time, "monotonic", lambda now=now: now + 1000)
+            loop.optimise(training, run, loop.make_fabric())
+    rows = [float(line.split(",")[1]) for line in (tmp_path / "metrics.csv").read_text().splitlines()[1:]]
+    assert rows == pytest.approx([1000, 1000, 2000, 2000], abs=60) and 1000 <= about["train_seconds"] < 1060
 
 
 def test_ctrl_c_before_training(monkeypatch, capsys):

@@ -45,6 +45,9 @@ def test_settings_of_another_program_are_kept(tmp_path, text):
 def test_read_says_where_there_is_no_run(tmp_path):
     with pytest.raises(FileNotFoundError, match="is no run folder"):
         Run.read(tmp_path)
+    (tmp_path / "settings.yaml").write_text("model: !net {layers: 3}\n")  # YAML, but of another program
+    with pytest.raises(FileNotFoundError, match="its settings.yaml is of something else"):
+        Run.read(tmp_path)
 
 
 @pytest.mark.parametrize("torn", ["", "3", "3,0.1", "1", "4,0.1,2.5,7,8\n5,0."])

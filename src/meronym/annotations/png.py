@@ -70,7 +70,7 @@ def photo_of(path: str | os.PathLike[str]) -> str | None:
     """Which photo an index PNG says that it is of; None where it says nothing (or there is none). Decodes nothing."""
     try:
         with Image.open(path) as image:
-            return json.loads(image.info.get(PHOTO_KEY, "null"))
+            return json.loads(image.info.get(PHOTO_KEY, "null")) or None
     except (OSError, ValueError, SyntaxError):
         return None
 

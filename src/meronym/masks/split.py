@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from meronym.edges import outlined
 from meronym.masks.base import Finder, Maps
 
-CELLS_A_PHOTO, CELLS = 40, 32_000
+CELLS_A_PHOTO, CELLS = 40, 15_000
 """Seen of each photo, or more where all photos together would have fewer than that."""
 MOST_CELLS = 80_000
 

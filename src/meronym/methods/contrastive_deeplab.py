@@ -90,7 +90,7 @@ class ContrastiveDeepLab(Method):
             torch.manual_seed(seed)
             segmenter = DeepLab(parts, self.size, self.trunk.endswith("caffe"), trunk)
         about = method.settings() | {"seed": seed}
-        with measured(about):
+        with measured(about, run):
             phi = load_backbone(method.phi, layers=method.layers).to(fabric.device)
             training = DeepLabTraining(method, segmenter, phi, collection, seed)
             training.scales = method.layer_scales(training)

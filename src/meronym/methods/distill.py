@@ -53,15 +53,15 @@ class Distill(Method):
 
     def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
         check_parts(parts, len(collection))
-        if self.size % 8:
-            raise ValueError(f"setting size={self.size}: a multiple of 8 is needed, such as {8 * round(self.size / 8)}")
+        if self.size != (fitting := max(8 * round(self.size / 8), 8)):
+            raise ValueError(f"setting size={self.size}: a multiple of 8 is needed, such as {fitting}")
         if not self.teacher:
             raise ValueError("method distill: say which run to learn from, `meronym distill RUN`")
         teacher = PartModel.load(self.teacher)
         if teacher.parts != parts:
             raise ValueError(f"--parts {parts}: {self.teacher} has {teacher.parts} parts, and so has its student")
         about = self.settings() | {"seed": seed}
-        with measured(about):
+        with measured(about, run):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 stages = load_stages(self.backbone)

@@ -61,7 +61,7 @@ class FrozenMethod(Method):
     def fit(self, collection: Collection, parts: int, run: Run, seed: int = 0) -> PartModel:
         method, collection = self.resolved(parts), self.seen(collection)
         about = method.settings() | {"seed": seed}
-        with measured(about):
+        with measured(about, run):
             segmenter, features = method.prepare(collection, parts)
             found = method.teach(segmenter, features, collection, run, seed)
         return PartModel(segmenter, about=about | found | {"skipped": features.skipped})

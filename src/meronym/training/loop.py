@@ -97,6 +97,7 @@ def optimise(training: Training, run: Run, fabric: Fabric) -> list[tuple[str, st
     network, optimizer = fabric.setup(training.network, training.optimizer)
     network.train()
     start, training.last, skipped = _resume(run, fabric, network, optimizer)
+    step = start - 1
     board = _board(run, start) if fabric.is_global_zero else None
     base_rates = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
     with _stop_signals() as stopping, progress("training", training.steps, "steps") as advance:
@@ -116,11 +117,13 @@ def optimise(training: Training, run: Run, fabric: Fabric) -> list[tuple[str, st
             stop = _agree(fabric, stopping.is_set())
             if stop or (step + 1) % training.save_every == 0 or step == training.steps - 1:
                 state = {"network": network, "optimizer": optimizer, "step": step + 1}
-                _save(run, fabric, state | {"last": training.last, "skipped": skipped})
+                _save(run, fabric, state | {"last": training.last, "skipped": skipped, "seconds": run.seconds})
             if training.samples and fabric.is_global_zero:
                 training.samples.draw(step, run)
             if stop:
-                raise Interrupted(f"stopped after step {step + 1} of {training.steps}; the same command goes on")
+                break
+        if _agree(fabric, stopping.is_set()):  # asked for even while the last step was saved or drawn
+            raise Interrupted(f"stopped after step {step + 1} of {training.steps}; the same command goes on")
     if board is not None:
         board.close()
     return sorted(skipped.items())
@@ -193,7 +196,7 @@ def _resume(
         return 0, {}, {}
     state = {"network": network, "optimizer": optimizer}
     rest = fabric.load(run.checkpoint, state, weights_only=True)
-    step = int(rest["step"])
+    step, run.earlier = int(rest["step"]), rest.get("seconds", 0.0)
     if fabric.is_global_zero:
         run.rewind(step)
         say(f"going on with {run.folder} after step {step}")

@@ -31,6 +31,7 @@ class Run:
         write_atomically(self.folder / "settings.yaml", yaml.safe_dump(self.settings, sort_keys=False))
         self._columns: list[str] | None = None
         self._begin = time.monotonic()
+        self.earlier = 0.0  # seconds that led to the checkpoint it went on from
 
     @staticmethod
     def read(folder: str | Path) -> dict[str, Any]:
@@ -38,7 +39,10 @@ class Run:
         path = Path(folder) / "settings.yaml"
         if not path.exists():
             raise FileNotFoundError(f"{folder} is no run folder: it has no settings.yaml")
-        found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        try:
+            found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except (ValueError, yaml.YAMLError):
+            found = None
         if not isinstance(found, dict):
             raise FileNotFoundError(f"{folder} is no run folder: its settings.yaml is of something else")
         return found
@@ -50,7 +54,7 @@ class Run:
             return
         try:
             before = self.read(self.folder)
-        except (FileNotFoundError, ValueError, yaml.YAMLError):
+        except FileNotFoundError:
             raise RunExists(f"{self.folder} is not empty and holds no run: choose another folder with --run") from None
         if held == [path.name] and "parts" in before:  # nothing came of it yet
             return
@@ -64,6 +68,11 @@ class Run:
                 f"{self.folder} holds a run with other settings ({'; '.join(changed)}): "
                 "repeat its settings to go on with it, or choose another folder with --run"
             )
+
+    @property
+    def seconds(self) -> float:
+        """Spent on the run so far, whenever and however often it was stopped."""
+        return self.earlier + time.monotonic() - self._begin
 
     @property
     def checkpoint(self) -> Path:
@@ -96,7 +105,7 @@ class Run:
         if self._columns is None:
             self._columns = ["step", "seconds", *values]
             path.write_text(",".join(self._columns) + "\n")
-        row = {"step": step, "seconds": f"{time.monotonic() - self._begin:.1f}"}
+        row = {"step": step, "seconds": f"{self.seconds:.1f}"}
         row |= {key: f"{value:.6g}" for key, value in values.items()}
         with path.open("a", newline="") as file:
             file.write(",".join(str(row.get(column, "")) for column in self._columns) + "\n")
