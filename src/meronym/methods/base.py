@@ -75,12 +75,12 @@ def checked(name: str, value: Any, hint: Any) -> Any:
 
 
 @contextmanager
-def measured(about: dict[str, Any], run: Run) -> Iterator[None]:
+def measured(about: dict[str, Any], run: Run | None = None) -> Iterator[None]:
     """Write wall-clock seconds and the peak memory of this process, MB, into `about`.
 
     run: what is gone on with; the seconds up to its checkpoint count too.
     """
     begin = time.monotonic()
     yield
-    about["train_seconds"] = round(time.monotonic() - begin + run.earlier, 1)
+    about["train_seconds"] = round(time.monotonic() - begin + (run.earlier if run else 0), 1)
     about["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
