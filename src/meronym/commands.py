@@ -63,11 +63,10 @@ def train(
         settings: other settings of the method, by name.
         report: draw report.html when done.
     """
-    collection = _collection(photos, kind)
     if parts == "tree":
         parts, settings = 16, {**(settings or {}), "tree": True}
     way = _method(method, backbone, settings)
-    collection = way.seen(collection)
+    collection = way.seen(_collection(photos, kind))
     stable: dict[int, float] = {}
     before = Run.read(run) if parts is None and run and (Path(run) / "settings.yaml").exists() else {}
     if "parts" in before:
