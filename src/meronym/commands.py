@@ -63,11 +63,11 @@ def train(
         settings: other settings of the method, by name.
         report: draw report.html when done.
     """
+    everything = _collection(photos, kind)
     if parts == "tree":
         parts, settings = 16, {**(settings or {}), "tree": True}
     way = _method(method, backbone, settings)
-    collection = way.seen(_collection(photos, kind))
-    stable: dict[int, float] = {}
+    collection, stable = way.seen(everything), dict[int, float]()
     before = Run.read(run) if parts is None and run and (Path(run) / "settings.yaml").exists() else {}
     if "parts" in before:
         parts, stable = int(before["parts"]), _stability(Path(str(run)))
