@@ -76,8 +76,8 @@ def list_photos(folder: str | os.PathLike[str]) -> list[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
-        folders[:] = [name for name in folders if not _made_here(Path(parent, name))]
+        kept = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        folders[:] = [name for name in kept if not _made_here(Path(parent, name))]
         found += [
             Path(parent, name)
             for name in files

@@ -113,11 +113,15 @@ def _records(
 ) -> tuple[list[Record], list[tuple[str, str]]]:
     """A record for each photo whose header is sound; (path, reason) for each other."""
     records, skipped = [], []
-    for path, header in zip(files, check_headers(files), strict=True):
+    headers = dict(zip(files, check_headers(files), strict=True))
+    clear = [path for path, header in headers.items() if isinstance(header, Header) and header.alpha]
+    with ThreadPoolExecutor(8) as pool:
+        cut_out = dict(zip(clear, pool.map(_cut_out, clear), strict=True)) if alpha else {}
+    for path, header in headers.items():
         if isinstance(header, BadPhoto):
             skipped.append((str(path), header.reason))
             continue
-        mask = masks.get(_stem(path, root)) or (path if alpha and header.alpha and _cut_out(path) else None)
+        mask = masks.get(_stem(path, root)) or (path if cut_out.get(path) else None)
         records.append(Record(path.relative_to(root).as_posix(), path, mask))
     return records, skipped
 

@@ -35,8 +35,8 @@ def how_many(method: FrozenMethod, collection: Collection, seed: int = 0) -> tup
     segmenter, features = method.resolved(LEAST).prepare(collection, LEAST)
     _check_enough(len(features))
     points, photos = sample_points(features, segmenter.centre, seed, MOST_POINTS)
-    if isinstance(method, Consensus) and method.individual > individuality(
-        features, segmenter.centre, seed, points, photos
+    if isinstance(method, Consensus) and method.by_contrast(
+        individuality(features, segmenter.centre, seed, points, photos)
     ):
         centre = method.contrast(LEAST).centre
         assert centre is not None, "its settings are resolved"

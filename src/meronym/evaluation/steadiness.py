@@ -35,8 +35,7 @@ def steadiness(model: PartModel, method: FrozenMethod, collection: Collection, r
     """
     assert isinstance(model.segmenter, HeadSegmenter)
     if isinstance(method, Consensus):  # halves choose as the whole did
-        contrast = model.about["eta_squared"] < method.individual
-        method = replace(method, individual=float(contrast), tree=False)
+        method = replace(method, individual=float(method.by_contrast(model.about["eta_squared"])), tree=False)
     segmenter, features = method.prepare(collection, model.parts)
     points, _ = sample_points(features, model.segmenter.centre, seed, MOST_POINTS)
     order = torch.randperm(len(features), generator=generator(seed, "steadiness")).tolist()

@@ -28,7 +28,7 @@ from meronym.collections import Collection
 from meronym.features import FeatureSet
 from meronym.methods.contrastive import Contrastive
 from meronym.methods.frozen import FrozenMethod
-from meronym.methods.kmeans import STARTS, SmallClusters, cluster, linkage, sample_points
+from meronym.methods.kmeans import STARTS, SmallClusters, cluster, different, linkage, sample_points
 from meronym.methods.tree import halves, in_order, nested
 from meronym.progress import say
 from meronym.segmenters import HeadSegmenter, LinearHead, of_points
@@ -64,7 +64,7 @@ class Consensus(FrozenMethod):
     ) -> dict[str, Any]:
         points, photos = sample_points(features, segmenter.centre, seed, MOST_POINTS)
         effect = round(individuality(features, segmenter.centre, seed, points, photos), 4)
-        contrast = effect < self.individual or self.individual >= 1
+        contrast = self.by_contrast(effect)
         if contrast:
             say(f"individuals differ more than parts do (eta squared {effect:.2f}): using contrast")
 
@@ -78,6 +78,10 @@ class Consensus(FrozenMethod):
 
         found = {"eta_squared": effect, **train(segmenter, run), "centre": segmenter.centre}
         return found | ({"levels": grow(segmenter, features, run, seed, train)} if self.tree else {})
+
+    def by_contrast(self, effect: float) -> bool:
+        """Whether individuals differ more than parts do, by this eta squared."""
+        return effect < self.individual or self.individual >= 1
 
     def contrast(self, parts: int) -> Contrastive:
         """What is trained where individuals differ more than parts do."""
@@ -131,7 +135,7 @@ def part_effect(points: Float[Tensor, "N D"], photos: Int[Tensor, " N"], parts: 
     that reason is taken off, so that photos of one kind give the same whether there are a hundred or thousands.
     """
     some = points[:: max(1, len(points) // SOME_POINTS)]
-    parts = min(parts, len(np.unique(some.numpy(), axis=0)))
+    parts = min(parts, different(some.numpy()))
     centres, _ = cluster(some, parts, seed=0)
     label = torch.cdist(points, centres).argmin(1)
     place = photos * parts + label

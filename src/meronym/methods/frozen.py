@@ -89,14 +89,14 @@ class FrozenMethod(Method):
         features = extract(collection, segmenter, FeatureCache(), whole=not segmenter.zoom)
         check_parts(parts, len(features))
         views = Views(collection, segmenter, FeatureCache(), whole=not segmenter.zoom)
-        blind = [i for i, row in enumerate(features.rows) if not collection.has_mask(row)]
-        given = features.select(sorted({*range(len(features))} - {*blind}))
+        told = [collection.has_mask(row) for row in features.rows]
+        given = features.select(np.flatnonzero(told).tolist())
         if given.masked:
             weight, bias = line = object_classifier(given.maps(), list(given.foreground / 255))
         else:
             say("no masks given: finding the objects by their features")
-            blind = list(range(len(features)))
             weight, bias = line = learned_object(features, views)
+        blind = [i for i in range(len(features)) if not (given.masked and told[i])]
         if blind and given.masked:
             say(f"{len(blind):,} of {len(features):,} photos have no mask: finding their objects by what masks show")
         if blind:

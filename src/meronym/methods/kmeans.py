@@ -78,8 +78,13 @@ def cluster(
     return centres, max(float(found.inertia_) / len(values), 1e-6)  # type: ignore[arg-type]
 
 
+def different(values: Float[np.ndarray, "N D"]) -> int:
+    """How many different points there are, among at most 8,191 of them."""
+    return len(np.unique(values[:: max(1, len(values) // 4096)], axis=0))
+
+
 def _check_different(values: np.ndarray, parts: int) -> None:
-    if len(np.unique(values[:: max(1, len(values) // 4096)], axis=0)) < parts:
+    if different(values) < parts:
         raise ValueError(f"--parts {parts}: the photos hold fewer different patches than that; choose fewer parts")
 
 
