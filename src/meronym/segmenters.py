@@ -6,7 +6,6 @@ learns from one of these. They see a window of the photo; how a window becomes a
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from meronym.backbones import Backbone, Stages, load_backbone, load_stages
 from meronym.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 from meronym.backbones.precision import autocast, resolve_precision
 from meronym.backbones.resnet import resnet50_trunk
+from meronym.heads import FactorHead, LinearHead, TreeHead, as_configured
 from meronym.images import Window, square_window
 
 
@@ -64,80 +64,8 @@ class Segmenter(nn.Module, ABC):
         """The tensors that a saved model holds: not those of a frozen backbone, which has a home of its own."""
 
 
-class LinearHead(nn.Module):
-    """K linear classifiers on a feature map: where training starts, the distances to K centres.
-
-    merge: the part, 0 to K - 1, of each of more than K classifiers. A part's share is then the sum of theirs.
-    """
-
-    def __init__(self, dim: int, parts: int, merge: Sequence[int] = ()) -> None:
-        super().__init__()
-        self.merge = list(merge)
-        self.weight = nn.Parameter(torch.zeros(len(self.merge) or parts, dim))
-        self.bias = nn.Parameter(torch.zeros(len(self.merge) or parts))
-
-    def forward(self, features: Float[Tensor, "B D h w"]) -> Float[Tensor, "B K h w"]:
-        logits = F.conv2d(features, self.weight[:, :, None, None], self.bias)
-        if not self.merge:
-            return logits
-        groups = [[i for i, part in enumerate(self.merge) if part == k] for k in range(max(self.merge) + 1)]
-        return torch.stack([logits[:, group].logsumexp(1) for group in groups], 1)
-
-    @torch.no_grad()
-    def put_in_order(self, order: list[int]) -> None:
-        """Part order[i] becomes part i."""
-        if self.merge:
-            self.merge = [order.index(part) for part in self.merge]
-            return
-        for values in self.parameters():
-            values.copy_(values[order].clone())
-
-    @torch.no_grad()
-    def start_from(self, centres: Float[Tensor, "K D"], sharpness: float) -> None:
-        """The softmax of -sharpness ||x - c_k||^2."""
-        self.weight.copy_(2 * sharpness * centres)
-        self.bias.copy_(-sharpness * centres.square().sum(1))
-
-
-class FactorHead(nn.Module):
-    """Each cell as a non-negative mixture of K fixed factors: argmin_{c >= 0} ||relu(x) - sum_k c_k w_k||^2.
-
-    Solved by SWEEPS rounds of coordinate descent from 0. The logits are log(c_k / sum_j c_j + FLOOR), so that their
-    softmax is each factor's share.
-    """
-
-    SWEEPS = 30
-    FLOOR = 0.01
-    factors: Tensor
-
-    def __init__(self, dim: int, parts: int) -> None:
-        super().__init__()
-        self.register_buffer("factors", torch.zeros(parts, dim))
-
-    def forward(self, features: Float[Tensor, "B D h w"]) -> Float[Tensor, "B K h w"]:
-        codes = self.encode(features)
-        return torch.log(codes / codes.sum(1, keepdim=True).clamp(min=1e-6) + self.FLOOR)
-
-    def encode(self, features: Float[Tensor, "B D h w"]) -> Float[Tensor, "B K h w"]:
-        """The coefficients c of every cell."""
-        gram = self.factors @ self.factors.T
-        scale = gram.diagonal().clamp(min=1e-12)[:, None]
-        alone = F.conv2d(features.relu(), (self.factors / scale)[:, :, None, None]).split(1, 1)
-        others = (gram / scale * (1 - torch.eye(len(gram), device=gram.device)))[:, None, :, None, None]
-        codes = [torch.zeros_like(code) for code in alone]
-        for _ in range(self.SWEEPS):
-            for k, code in enumerate(alone):  # no tensor is changed in place: an exporter would trace that at length
-                codes[k] = (code - F.conv2d(torch.cat(codes, 1), others[k])).relu()
-        return torch.cat(codes, 1)
-
-
-def of_points(head: LinearHead | FactorHead, points: Float[Tensor, "N D"]) -> Float[Tensor, "K N"]:
-    """A head's logits of cells that are in no photo's grid."""
-    return head(points.T[None, :, :, None])[0, :, :, 0]
-
-
 class HeadSegmenter(Segmenter):
-    """A head (linear, or of factors) on the features of a frozen backbone, and one that tells the object from the rest.
+    """A head on the features of a frozen backbone, and one that tells the object from the rest.
 
     The second makes the model independent of masks once it is trained.
     centre: which share of each photo's own mean over the object is taken off its features, 0 to 1.
@@ -149,7 +77,7 @@ class HeadSegmenter(Segmenter):
         super().__init__()
         self.backbone, self.parts, self.size, self.zoom = backbone, parts, backbone.size, zoom
         self.centre = centre
-        self.head: LinearHead | FactorHead = LinearHead(backbone.dim, parts)
+        self.head: LinearHead | TreeHead | FactorHead = LinearHead(backbone.dim, parts)
         self.object = nn.Conv2d(backbone.dim, 1, 1).requires_grad_(False)
 
     def forward(
@@ -197,7 +125,7 @@ class HeadSegmenter(Segmenter):
             "size": self.size,
             "zoom": self.zoom,
             "finds": self.finds,
-            **({"merge": merge} if (merge := getattr(self.head, "merge", None)) else {}),
+            **({} if isinstance(self.head, FactorHead) else self.head.config()),
         }
 
     def own_state(self) -> dict[str, Tensor]:
@@ -356,10 +284,9 @@ def build(config: dict[str, Any], state: dict[str, Tensor]) -> Segmenter:
                     f"{backbone.source} ({backbone.weights_hash}): set MERONYM_WEIGHTS to the ones it was trained with"
                 )
             segmenter: Segmenter = HeadSegmenter(backbone, config["parts"], config["centre"], config["zoom"])
-            if config["kind"] == "factors":
-                segmenter.head = FactorHead(backbone.dim, config["parts"])
-            elif "merge" in config:
-                segmenter.head = LinearHead(backbone.dim, config["parts"], config["merge"])
+            of_factors = config["kind"] == "factors"
+            dim, parts = backbone.dim, config["parts"]
+            segmenter.head = FactorHead(dim, parts) if of_factors else as_configured(dim, parts, config)
             segmenter.finds = config["finds"]
             nn.ModuleDict({"head": segmenter.head, "object": segmenter.object}).load_state_dict(state)
         case "deeplab":

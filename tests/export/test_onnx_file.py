@@ -11,8 +11,9 @@ import torch
 from meronym.backbones import load_backbone, load_stages
 from meronym.edits import Edits
 from meronym.export import CannotExport, export, export_onnx, onnx_file
+from meronym.heads import FactorHead
 from meronym.model import PartModel
-from meronym.segmenters import DeepLab, FactorHead, HeadSegmenter, Student
+from meronym.segmenters import DeepLab, HeadSegmenter, Student
 from pictures import picture
 from stripes import Stripes
 

@@ -6,9 +6,10 @@ import torch
 
 from meronym.backbones import load_backbone
 from meronym.features import FeatureSet
+from meronym.heads import LinearHead
 from meronym.methods.contrastive import Contrastive, HeadTraining, as_seen, merged
 from meronym.objectives import contrastive, descriptor_distance, draw_partners, pool, view_partners
-from meronym.segmenters import HeadSegmenter, LinearHead
+from meronym.segmenters import HeadSegmenter
 from meronym.training.sampling import generator
 from meronym.training.turned import Turned
 

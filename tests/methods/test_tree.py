@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from meronym.collections import Sample, open_collection
 from meronym.edits import load as load_edits
+from meronym.heads import LinearHead, TreeHead, as_configured, summed
 from meronym.methods import Consensus
 from meronym.methods.consensus import grow
-from meronym.methods.tree import halves, in_order, joined, nested
+from meronym.methods.tree import halves, in_order, joined, of_finest, wholes
 from meronym.model import PartModel, branch_names
 from meronym.report.tree import family_colours
 from meronym.training.run import Run
@@ -84,14 +86,39 @@ def test_joining_is_the_best_that_leaves_no_part_empty():
 
 def test_a_hierarchy_is_found_again_whatever_its_order():
     g = torch.Generator().manual_seed(0)
-    finest = torch.randint(0, 8, (500,), generator=g)
-    shuffled = torch.randperm(8, generator=g)
-    trained = {4: torch.tensor([2, 0, 1, 3])[finest // 2], 2: finest // 4}
-    order, levels = in_order(nested(8, shuffled[finest], trained))
-    assert levels == {2: [0] * 4 + [1] * 4, 4: [0, 0, 1, 1, 2, 2, 3, 3], 8: list(range(8))}
-    assert sorted(order) == list(range(8))
-    halves_of = [int(shuffled.tolist().index(leaf)) // 4 for leaf in order]
-    assert halves_of in ([0] * 4 + [1] * 4, [1] * 4 + [0] * 4)
+    finest = torch.randint(0, 32, (2000,), generator=g)
+    orders = {k: torch.randperm(k, generator=g) for k in (32, 16, 8, 4, 2)}
+    trained = {k: order[finest // (32 // k)] for k, order in orders.items()}
+    order, levels = in_order(of_finest(32, wholes(trained)))
+    assert levels == {k: [part // (32 // k) for part in range(32)] for k in orders}
+    assert sorted(order) == list(range(32))
+    assert in_order(of_finest(3, wholes({3: finest % 3})))[1] == {3: [0, 1, 2]}
+
+
+def test_up_to_eight_parts_coarser_levels_are_merges_beyond_finer_ones_are_pieces():
+    shifted = {k: torch.arange(160) // (160 // k) for k in (16, 8, 4)}
+    shifted[8] = (torch.arange(160) + 3).clamp(max=159) // 20
+    shifted[4] = (torch.arange(160) + 15).clamp(max=159) // 40
+    found = wholes(shifted)
+    assert found == {16: [k // 2 for k in range(16)], 8: [0, 1, 1, 2, 2, 3, 3, 3]}
+
+
+def test_a_piece_has_its_share_of_its_whole():
+    torch.manual_seed(0)
+    linear = [LinearHead(5, k) for k in (2, 4, 7)]
+    for head in linear:
+        nn.init.normal_(head.weight)
+    head = TreeHead(TreeHead(linear[0], linear[1], [1, 0, 1, 1]), linear[2], [3, 0, 1, 2, 2, 1, 0])
+    features = torch.randn(2, 5, 3, 4)
+    found, middle = head(features).softmax(1), head.wholes(features).softmax(1)
+    torch.testing.assert_close(summed(found.log(), head.of).exp(), middle)
+    torch.testing.assert_close(summed(middle.log(), [1, 0, 1, 1]).exp(), linear[0](features).softmax(1))
+    siblings = found[:, [3, 4]] / found[:, [3, 4]].sum(1, keepdim=True)
+    torch.testing.assert_close(siblings, linear[2](features)[:, [3, 4]].softmax(1))
+    again = as_configured(5, 7, head.config())
+    again.load_state_dict(head.state_dict())
+    head.put_in_order([6, 5, 4, 3, 2, 1, 0])
+    torch.testing.assert_close(head(features), again(features).flip(1))
 
 
 def test_names_and_colours_tell_families():

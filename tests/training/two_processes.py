@@ -9,9 +9,10 @@ import torch
 from meronym.backbones import load_backbone
 from meronym.collections import open_collection
 from meronym.features import FeatureSet
+from meronym.heads import LinearHead
 from meronym.methods.contrastive import Contrastive, HeadTraining
 from meronym.methods.contrastive_deeplab import ContrastiveDeepLab, DeepLabTraining
-from meronym.segmenters import DeepLab, LinearHead
+from meronym.segmenters import DeepLab
 from meronym.training.loop import Training, _gather, make_fabric, optimise
 from meronym.training.run import Run
 

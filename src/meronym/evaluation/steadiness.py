@@ -14,13 +14,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from meronym.collections import Collection
+from meronym.heads import of_points
 from meronym.methods.consensus import Consensus
 from meronym.methods.frozen import FrozenMethod
 from meronym.methods.kmeans import sample_points
 from meronym.metrics import Contingency
 from meronym.model import PartModel
 from meronym.progress import say
-from meronym.segmenters import HeadSegmenter, of_points
+from meronym.segmenters import HeadSegmenter
 from meronym.training.run import Run
 from meronym.training.sampling import generator
 

@@ -26,18 +26,19 @@ from torch import Tensor
 
 from meronym.collections import Collection
 from meronym.features import FeatureSet
+from meronym.heads import LinearHead, TreeHead, of_points
 from meronym.methods.contrastive import Contrastive
 from meronym.methods.frozen import FrozenMethod
 from meronym.methods.kmeans import STARTS, SmallClusters, cluster, different, linkage, sample_points
-from meronym.methods.tree import halves, in_order, nested
+from meronym.methods.tree import SURE, halves, in_order, of_finest, wholes
 from meronym.progress import say
-from meronym.segmenters import HeadSegmenter, LinearHead, of_points
+from meronym.segmenters import HeadSegmenter
 from meronym.training.run import Run, level_folder
 
 VOTES = 10
 """One in so many k-means, the tightest, has a vote."""
-COARSER, SURE = (0.75, 0.5), 8
-"""Sizes of the coarser k-means that vote too, in units of K, and up to how many parts none is needed."""
+COARSER = 0.75, 0.5
+"""Sizes of the coarser k-means that vote too, in units of K, where there are more than SURE parts."""
 LEAST = 0.2
 """Of an even share of the cells: the least that a part has."""
 MOST_POINTS, SOME_POINTS = 2**15, 2**13
@@ -101,7 +102,7 @@ def grow(
     Every coarser level is trained in a folder of its own in the run's. The segmenter's parts are put in the tree's
     order.
     """
-    heads = {}
+    heads = {segmenter.parts: segmenter.head}
     for parts in halves(segmenter.parts):
         say(f"the level of {parts} parts")
         level = segmenter.with_parts(parts)
@@ -109,11 +110,13 @@ def grow(
         heads[parts] = level.head
     points, _ = sample_points(features, segmenter.centre, seed, MOST_POINTS)
     with torch.no_grad():
-        labels = {parts: of_points(head, points).argmax(0) for parts, head in heads.items()}
-        finest = of_points(segmenter.head, points).argmax(0)
-        order, levels = in_order(nested(segmenter.parts, finest, labels))
-        assert isinstance(segmenter.head, LinearHead)
-        segmenter.head.put_in_order(order)
+        of = wholes({parts: of_points(head, points).argmax(0) for parts, head in heads.items()})
+        head = heads[max(parts for parts in heads if parts <= SURE)]
+        for parts in sorted(parts for parts in heads if parts > SURE):
+            head = TreeHead(head, heads[parts], of[parts])
+        order, levels = in_order(of_finest(segmenter.parts, of))
+        head.put_in_order(order)
+    segmenter.head = head
     return {str(parts): merge for parts, merge in levels.items()}
 
 

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from meronym.backbones import is_transformer
 from meronym.collections import Collection
 from meronym.features import FeatureSet
+from meronym.heads import LinearHead, of_points
 from meronym.methods.base import check_parts
 from meronym.methods.frozen import TOUCHED, FrozenMethod
 from meronym.methods.kmeans import linked, sample_points, tightest
@@ -36,7 +37,7 @@ from meronym.objectives import (
     pool,
     view_partners,
 )
-from meronym.segmenters import HeadSegmenter, LinearHead, of_points, remove_mean
+from meronym.segmenters import HeadSegmenter, remove_mean
 from meronym.training.loop import Batch, Gather, Training, make_fabric, optimise
 from meronym.training.run import Run
 from meronym.training.samples import Samples

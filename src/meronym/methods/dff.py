@@ -23,9 +23,10 @@ from torch.nn import functional as F
 
 from meronym.collections import Collection
 from meronym.features import FeatureSet
+from meronym.heads import FactorHead
 from meronym.methods.frozen import FrozenMethod
 from meronym.methods.kmeans import sample_points
-from meronym.segmenters import FactorHead, HeadSegmenter
+from meronym.segmenters import HeadSegmenter
 from meronym.training.run import Run
 
 MOST_EXACT = 2**14

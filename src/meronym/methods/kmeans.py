@@ -18,8 +18,9 @@ from torch import Tensor
 
 from meronym.collections import Collection
 from meronym.features import FeatureSet
+from meronym.heads import LinearHead
 from meronym.methods.frozen import FrozenMethod
-from meronym.segmenters import HeadSegmenter, LinearHead, remove_mean
+from meronym.segmenters import HeadSegmenter, remove_mean
 from meronym.training.run import Run
 from meronym.training.sampling import generator
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from meronym.collections import Collection
 from meronym.features import FeatureSet
+from meronym.heads import LinearHead
 from meronym.methods.frozen import FrozenMethod
 from meronym.methods.kmeans import cluster, sample_points
 from meronym.objectives import pool
@@ -34,7 +35,7 @@ from meronym.objectives.landmarks import (
     reconstruction,
     separation,
 )
-from meronym.segmenters import HeadSegmenter, LinearHead, remove_mean
+from meronym.segmenters import HeadSegmenter, remove_mean
 from meronym.training.loop import Batch, Gather, Training, make_fabric, optimise
 from meronym.training.run import Run
 from meronym.training.samples import Samples

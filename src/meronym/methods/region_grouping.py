@@ -20,10 +20,11 @@ from torch.nn import functional as F
 
 from meronym.collections import Collection
 from meronym.features import FeatureSet
+from meronym.heads import LinearHead
 from meronym.methods.frozen import FrozenMethod
 from meronym.objectives.region_grouping import grouping, occurrence, occurrence_distance, region_features
 from meronym.progress import say
-from meronym.segmenters import HeadSegmenter, LinearHead, remove_mean
+from meronym.segmenters import HeadSegmenter, remove_mean
 from meronym.training.loop import Batch, Gather, Training, make_fabric, optimise
 from meronym.training.run import Run
 from meronym.training.sampling import derive, photos_of_step, share

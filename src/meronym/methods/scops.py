@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from meronym.collections import Collection
 from meronym.features import FeatureSet
+from meronym.heads import LinearHead
 from meronym.methods.frozen import FrozenMethod
 from meronym.objectives import equivariance
 from meronym.objectives.scops import (
@@ -29,7 +30,7 @@ from meronym.objectives.scops import (
     orthonormality,
     semantic_consistency,
 )
-from meronym.segmenters import HeadSegmenter, LinearHead, remove_mean
+from meronym.segmenters import HeadSegmenter, remove_mean
 from meronym.training.loop import Batch, Gather, Training, make_fabric, optimise
 from meronym.training.run import Run
 from meronym.training.samples import Samples

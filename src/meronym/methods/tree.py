@@ -1,10 +1,14 @@
 """A tree of parts: the finest ones, and how they are merged into half as many, a quarter, ... down to two.
 
-Every level is trained by itself, and the finest parts are merged so that they agree with these trainings as well as
-nested parts can: going up, each part joins that part of the next training in which most of its cells lie.
+Every level is trained by itself. Each part is given to that part of the next coarser training in which most of its
+cells lie. What that means for a cell of a part that lies in two depends on which of the two levels is the surer.
+Of more than SURE parts k-means divides some at random: there the coarser level is as it was trained, and a cell that it
+gives to a part can only be one of that part's pieces. Up to SURE it is the other way round: the finer level is as it
+was trained, and the parts of the coarser one are those of the finer, merged.
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -18,18 +22,30 @@ def halves(parts: int) -> list[int]:
     return [parts >> n for n in range(1, parts.bit_length()) if parts >> n >= 2]
 
 
-def nested(parts: int, finest: Int[Tensor, " N"], trained: Mapping[int, Int[Tensor, " N"]]) -> dict[int, list[int]]:
-    """For each level K, coarsest first, the part of each finest part.
+SURE = 8
+"""Up to how many parts k-means are sure of, whatever the collection."""
 
-    parts: how many finest ones. finest: labels of cells. trained: of the same cells, by the training at each coarser K.
+
+def wholes(trained: Mapping[int, Int[Tensor, " N"]]) -> dict[int, list[int]]:
+    """For each level but the coarsest, which part of the next coarser level each of its parts belongs to.
+
+    trained: for each level K, the labels of the same N cells by its own training.
     """
-    merge = torch.arange(parts)
-    levels = {parts: merge}
-    for k in sorted(trained, reverse=True):
-        table = torch.bincount(merge[finest] * k + trained[k], minlength=(int(merge.max()) + 1) * k)
-        merge = torch.from_numpy(joined(table.view(-1, k).numpy()))[merge]
-        levels[k] = merge
-    return {k: levels[k].tolist() for k in sorted(levels)}
+    found, levels = {}, sorted(trained, reverse=True)
+    labels = trained[levels[0]]
+    for fine, coarse in pairwise(levels):
+        table = torch.bincount(labels * coarse + trained[coarse], minlength=fine * coarse).view(fine, coarse)
+        found[fine] = joined(table.numpy()).tolist()
+        labels = torch.tensor(found[fine])[labels] if fine <= SURE else trained[coarse]
+    return found
+
+
+def of_finest(parts: int, wholes: Mapping[int, list[int]]) -> dict[int, list[int]]:
+    """For each level K, finest first, the part of each of the finest parts. wholes: as `wholes` gives them."""
+    levels = {parts: list(range(parts))}
+    for fine in sorted(wholes, reverse=True):
+        levels[max(wholes[fine]) + 1] = [wholes[fine][part] for part in levels[fine]]
+    return levels
 
 
 def joined(table: Int[np.ndarray, "A B"]) -> Int[np.ndarray, " A"]:
