@@ -26,6 +26,14 @@ def test_it_is_no_further_from_the_exact_values_than_torch(monkeypatch, at_once)
         assert attend(q, k, v).dtype == torch.bfloat16
 
 
+def test_scores_may_be_beyond_what_an_exponential_can_hold():
+    q, k, v = heads(40)
+    q = 100 * q
+    exact = F.scaled_dot_product_attention(q.float(), k.float(), v.float())
+    found = attend(q, k, v).float()
+    assert found.isfinite().all() and (found - exact).abs().mean() < 0.1
+
+
 def test_keys_may_be_fewer_than_queries():
     q, k, v = heads(40)
     exact = F.scaled_dot_product_attention(q.float(), k[:, :, :9].float(), v[:, :, :9].float())

@@ -45,5 +45,16 @@ def attend(
     few = max(1, SCORES // (q.shape[2] * k.shape[2]))
     with torch.autocast(q.device.type, enabled=False):
         heads = [x.flatten(0, 1).split(few) for x in (q * q.shape[-1] ** -0.5, k - k.mean(2, keepdim=True), v)]
-        found = [(a @ b.transpose(1, 2)).softmax(-1) @ c for a, b, c in zip(*heads, strict=True)]
+        found = [_of_heads(*each) for each in zip(*heads, strict=True)]
         return torch.cat(found).unflatten(0, q.shape[:2])
+
+
+def _of_heads(
+    q: Float[Tensor, "n N d"], k: Float[Tensor, "n M d"], v: Float[Tensor, "n M e"]
+) -> Float[Tensor, "n N e"]:
+    """softmax(q k^T) v. Each query's scores have a mean of 0, so that exponentials can be summed as they are."""
+    weights = (q @ k.transpose(1, 2)).exp_()
+    total = weights.sum(-1, keepdim=True)
+    if not total.isfinite().all():  # a score beyond 88
+        return (q @ k.transpose(1, 2)).softmax(-1) @ v
+    return (weights @ v) / total
