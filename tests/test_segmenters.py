@@ -38,8 +38,11 @@ def test_a_head_looks_at_squares_and_trains_alone(head):
     logits, inside = head.segment(images)
     assert logits.shape == (2, 5, *head.backbone(images).shape[2:]) and inside is None
     head.finds = True
-    inside = head.segment(images)[1]
-    assert inside.shape == (2, *logits.shape[2:]) and inside.min() >= 0 and inside.max() <= 1
+    inside, features = head.segment(images)[1], head.backbone(images)
+    assert inside.shape == (2, 8, 8) and logits.shape[2:] == (4, 4)  # quarters of cells
+    quarters = head.object(features).sigmoid()
+    assert torch.equal(inside[:, :2, :2].flatten(1), quarters[:, :, 0, 0])
+    torch.testing.assert_close(head.find(features), quarters.mean(1))
 
 
 def test_the_mean_that_is_taken_off_is_that_of_the_object(head):

@@ -19,7 +19,7 @@ from meronym.images import Window
 
 EPSILON = 1e-4
 """How much the colours of an edge must vary, as a variance of RGB in [0, 1]."""
-REACH = 1.25
+REACH = 1.5
 """How far an edge is looked for, in cells of the network's grid."""
 FINE = 4
 """Pixels of the small copy to a cell."""
@@ -36,14 +36,14 @@ def follow_edges(
     view: Image.Image,
     corners: bool = False,
     within: Window | None = None,
-    inside: Float[Tensor, "h w"] | None = None,
+    inside: Float[Tensor, "i j"] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which part is at each pixel of a photo (k + 1, 0 for none), and its share there: uint8 and float32 (H, W).
 
     maps: shares of the parts that sum to 1, on the network's grid over `window` (x0, y0, x1, y1 in the photo).
     view: the window as the network saw it. within: whole pixels; outside it and outside the window both are 0.
-    inside: how surely each cell is object; where that ends less than a half, there is no part, however the parts share
-    the rest. Memory grows with a band of the photo, not with the photo.
+    inside: how surely each place of a grid, finer or not, is object; where that ends less than a half, there is no
+    part, however the parts share the rest. Memory grows with a band of the photo, not with the photo.
     """
     labels, confidence = np.zeros(image.size[::-1], np.uint8), np.zeros(image.size[::-1], np.float32)
     planes = colour_model(maps, view, corners, inside).flatten(1, 2)
@@ -64,7 +64,7 @@ def follow_edges(
 
 
 def colour_model(
-    maps: Float[Tensor, "C h w"], view: Image.Image, corners: bool = False, inside: Float[Tensor, "h w"] | None = None
+    maps: Float[Tensor, "C h w"], view: Image.Image, corners: bool = False, inside: Float[Tensor, "i j"] | None = None
 ) -> Float[Tensor, "H 4 C W"]:
     """The affine functions of red, green, blue (and 1) that give the maps, each averaged over all windows it is in.
 
@@ -93,11 +93,11 @@ def _sharpened(maps: Float[Tensor, "C h w"], size: tuple[int, int], corners: boo
     return (SHARPNESS * logs).softmax(0)
 
 
-def outlined(inside: Float[Tensor, "h w"], view: Image.Image) -> Bool[np.ndarray, "H W"]:
-    """Where the object is (`inside`: how surely each cell of the network's grid is), FINE pixels to a cell."""
-    height, width = FINE * inside.shape[0], FINE * inside.shape[1]
+def outlined(inside: Float[Tensor, "i j"], view: Image.Image, grid: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
+    """Where the object is (`inside`: how surely each cell or quarter of one is), FINE pixels to a cell of `grid`."""
+    height, width = FINE * grid[0], FINE * grid[1]
     colours = np.asarray(view.resize((width, height), Image.Resampling.BOX), dtype=np.float32) / 255
-    a, b = colour_model(torch.ones(1, *inside.shape), view, inside=inside).split([3, 1], 1)
+    a, b = colour_model(torch.ones(1, *grid), view, inside=inside).split([3, 1], 1)
     shares = torch.einsum("hicw,hwi->hcw", a, torch.from_numpy(colours)) + b[:, 0]
     return (shares[:, 1] > shares[:, 0]).numpy()
 

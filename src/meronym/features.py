@@ -27,13 +27,15 @@ class FeatureSet:
 
     rows: their indices in the collection. paths: one file of (D, h, w) float16 each.
     foreground: (N, h, w) uint8, the share of each cell that the object covers, 255 = all; all 255 for a photo
-    without a mask. skipped: (id, reason) of the others.
+    without a mask. skipped: (id, reason) of the others. quarters: (N, 2h, 2w), the same of each quarter of a cell, as
+    the masks have it.
     """
 
     rows: list[int]
     paths: list[Path]
     foreground: np.ndarray
     skipped: list[tuple[str, str]]
+    quarters: np.ndarray
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -81,7 +83,8 @@ class FeatureSet:
         """The photos at these positions only; what was skipped stays listed."""
         kept = [int(i) for i in positions]
         rows, paths = [self.rows[i] for i in kept], [self.paths[i] for i in kept]
-        return replace(self, rows=rows, paths=paths, foreground=self.foreground[kept])
+        foreground, quarters = self.foreground[kept], self.quarters[kept]
+        return replace(self, rows=rows, paths=paths, foreground=foreground, quarters=quarters)
 
     def batches(self, size: int = 32) -> Iterator[tuple[range, Tensor, Tensor]]:
         """All of them in order."""
@@ -107,21 +110,21 @@ def extract(
     with progress(f"{segmenter.backbone.name} features", len(jobs)) as advance:
         paths = cached_features(segmenter.backbone, jobs, cache, progress=lambda done, _: advance(done), skipped=bad)
     skipped |= {usable[j]: reason for j, reason in bad.items()}
-    rows, kept, foregrounds = [], [], []
+    rows, kept, quarters = [], [], []
     for i, path in zip(usable, paths, strict=True):
         if path is None:
             continue
         try:
-            foreground = views.foreground(i, keys[i], np.load(path, mmap_mode="r").shape[1:])
+            of_photo = views.quarters(i, keys[i], np.load(path, mmap_mode="r").shape[1:])
         except BadPhoto as error:
             skipped[i] = str(error)
             continue
-        if (foreground > 127).sum() < least:
+        if (of_cells(of_photo) > 127).sum() < least:
             skipped[i] = f"{collection.ids[i]}: its object is too small, or its mask nearly empty"
             continue
         rows.append(i)
         kept.append(path)
-        foregrounds.append(foreground)
+        quarters.append(of_photo)
     reasons = [(collection.ids[i], reason) for i, reason in sorted(skipped.items())]
     if reasons:
         say(
@@ -130,7 +133,13 @@ def extract(
         )
     if not rows:
         raise ValueError(f"no photo of {collection.name} could be used" + (f": {reasons[0][1]}" if reasons else ""))
-    return FeatureSet(rows, kept, np.stack(foregrounds), reasons)
+    return FeatureSet(rows, kept, np.stack([of_cells(each) for each in quarters]), reasons, np.stack(quarters))
+
+
+def of_cells(quarters: np.ndarray) -> np.ndarray:
+    """The share of each cell, uint8 (h, w), from those of its quarters, (2h, 2w)."""
+    height, width = quarters.shape[0] // 2, quarters.shape[1] // 2
+    return np.rint(quarters.reshape(height, 2, width, 2).mean((1, 3))).astype(np.uint8)
 
 
 def known_features(collection: Collection, segmenter: Segmenter) -> Known | None:
@@ -195,8 +204,9 @@ class Views:
             return small
         return Image.fromarray(found.astype(np.uint8))
 
-    def foreground(self, index: int, key: str, grid: tuple[int, ...]) -> np.ndarray:
-        """uint8 (h, w) on the feature grid."""
+    def quarters(self, index: int, key: str, grid: tuple[int, ...]) -> np.ndarray:
+        """What the object covers of each quarter of a cell of the feature grid (h, w): uint8 (2h, 2w), 255 = all."""
+        grid = 2 * grid[0], 2 * grid[1]
         if self.collection.records[index].full is not None:  # its mask is hidden, and is not to be found in the cache
             return np.full(grid, 255, np.uint8)
         foregrounds, name = self.cache.room("foreground"), f"{key}-{grid[0]}x{grid[1]}"

@@ -177,10 +177,10 @@ class Masks:
                 self.skipped.append((self.collection.ids[i], error.reason))
                 continue
             share = self.finder.find(sample.image if path is None else np.load(path))
-            if (share > 0.5).sum() < LEAST_CELLS:
+            if (share > 0.5).sum() < LEAST_CELLS * self.finder.divided**2:
                 self.skipped.append((sample.id, "no object found in it"))
             else:
-                yield self.places[i], object_mask(share, sample)
+                yield self.places[i], object_mask(share, sample, self.finder.divided)
 
     def _learn(self) -> None:
         """From evenly spaced photos, as many as are needed."""
@@ -227,12 +227,13 @@ class Masks:
             raise FolderTaken(f"{self.folder} holds other masks ({', '.join(other)}): choose another folder with --out")
 
 
-def object_mask(share: Float[np.ndarray, "h w"], sample: Sample) -> Bool[np.ndarray, "H W"]:
+def object_mask(share: Float[np.ndarray, "i j"], sample: Sample, divided: int = 1) -> Bool[np.ndarray, "H W"]:
     """The object at the photo's own size, ending where the photo's colours change; crumbs beside it are left out.
 
-    share: how surely each cell of a grid over the whole photo is object.
+    share: how surely each place of a grid over the whole photo is object. divided: a cell is so many by so many places.
     """
-    window, size = photo_window(sample), (FINE * share.shape[1], FINE * share.shape[0])
+    height, width = share.shape[0] // divided, share.shape[1] // divided
+    window, size = photo_window(sample), (FINE * width, FINE * height)
     inside, view = torch.from_numpy(share).float(), crop_photo(sample.image, window, size)
-    labels, _ = follow_edges(torch.ones(1, *share.shape), window, sample.image, view, inside=inside)
+    labels, _ = follow_edges(torch.ones(1, height, width), window, sample.image, view, inside=inside)
     return np.logical_or.reduce([*pieces(labels == 1), np.zeros(labels.shape, bool)])

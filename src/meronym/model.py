@@ -164,7 +164,7 @@ class PartModel:
         return look(sample, window, self.segmenter.frame(window))
 
     @torch.inference_mode()
-    def segment(self, views: list["View"]) -> list[tuple[Float[Tensor, "K h w"], Float[Tensor, "h w"] | None]]:
+    def segment(self, views: list["View"]) -> list[tuple[Float[Tensor, "K h w"], Float[Tensor, "i j"] | None]]:
         """Logits of each view on the network's grid, and the object if the model can find it. One batch a size."""
         device = best_device()
         results: list[Any] = [None] * len(views)

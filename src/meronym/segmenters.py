@@ -51,8 +51,11 @@ class Segmenter(nn.Module, ABC):
 
     def segment(
         self, images: Float[Tensor, "B 3 H W"], foreground: Float[Tensor, "B H W"] | None = None
-    ) -> tuple[Float[Tensor, "B K h w"], Float[Tensor, "B h w"] | None]:
-        """Logits, and how surely each cell belongs to the object, 0 to 1 (None where the model cannot tell)."""
+    ) -> tuple[Float[Tensor, "B K h w"], Float[Tensor, "B i j"] | None]:
+        """Logits, and how surely each place of a grid, finer or not, belongs to the object, 0 to 1.
+
+        The second is None where the model cannot tell.
+        """
         return self(images, foreground), None
 
     @abstractmethod
@@ -78,7 +81,7 @@ class HeadSegmenter(Segmenter):
         self.backbone, self.parts, self.size, self.zoom = backbone, parts, backbone.size, zoom
         self.centre = centre
         self.head: LinearHead | TreeHead | FactorHead = LinearHead(backbone.dim, parts)
-        self.object = nn.Conv2d(backbone.dim, 1, 1).requires_grad_(False)
+        self.object = nn.Conv2d(backbone.dim, 4, 1).requires_grad_(False)  # the quarters of a cell, row by row
 
     def forward(
         self, images: Float[Tensor, "B 3 H W"], foreground: Float[Tensor, "B H W"] | None = None
@@ -87,14 +90,14 @@ class HeadSegmenter(Segmenter):
 
     def segment(
         self, images: Float[Tensor, "B 3 H W"], foreground: Float[Tensor, "B H W"] | None = None
-    ) -> tuple[Float[Tensor, "B K h w"], Float[Tensor, "B h w"] | None]:
+    ) -> tuple[Float[Tensor, "B K h w"], Float[Tensor, "B i j"] | None]:
         return self.of_features(self.backbone(images), foreground)
 
     def of_features(
         self, features: Float[Tensor, "B D h w"], foreground: Float[Tensor, "B H W"] | None = None
-    ) -> tuple[Float[Tensor, "B K h w"], Float[Tensor, "B h w"] | None]:
+    ) -> tuple[Float[Tensor, "B K h w"], Float[Tensor, "B i j"] | None]:
         """What `segment` gives, from the backbone's features."""
-        return self.cut(features, foreground), self.find(features)
+        return self.cut(features, foreground), self.outline(features)
 
     def cut(
         self, features: Float[Tensor, "B D h w"], foreground: Float[Tensor, "B H W"] | None = None
@@ -105,7 +108,11 @@ class HeadSegmenter(Segmenter):
 
     def find(self, features: Float[Tensor, "B D h w"]) -> Float[Tensor, "B h w"] | None:
         """How surely each cell belongs to the object, 0 to 1; None for a model that was never told."""
-        return self.object(features)[:, 0].sigmoid() if self.finds else None
+        return self.object(features).sigmoid().mean(1) if self.finds else None
+
+    def outline(self, features: Float[Tensor, "B D h w"]) -> Float[Tensor, "B 2*h 2*w"] | None:
+        """The same of each quarter of a cell."""
+        return F.pixel_shuffle(self.object(features).sigmoid(), 2)[:, 0] if self.finds else None
 
     def with_parts(self, parts: int) -> "HeadSegmenter":
         """One that is to learn so many parts, on the same backbone, and that knows the object as this one does."""
@@ -254,7 +261,7 @@ class Student(Segmenter):
 
     def segment(
         self, images: Float[Tensor, "B 3 H W"], foreground: Float[Tensor, "B H W"] | None = None
-    ) -> tuple[Float[Tensor, "B K h w"], Float[Tensor, "B h w"] | None]:
+    ) -> tuple[Float[Tensor, "B K h w"], Float[Tensor, "B i j"] | None]:
         with autocast(resolve_precision(self.network.stages.precision, images.device), images.device):
             maps = self.network(images).float()
         return maps[:, :-1], maps[:, -1].sigmoid() if self.finds else None
@@ -288,6 +295,8 @@ def build(config: dict[str, Any], state: dict[str, Tensor]) -> Segmenter:
             dim, parts = backbone.dim, config["parts"]
             segmenter.head = FactorHead(dim, parts) if of_factors else as_configured(dim, parts, config)
             segmenter.finds = config["finds"]
+            if len(state["object.weight"]) == 1:  # before 2026-11-27 it was one for the whole cell
+                state = state | {name: state[name].repeat_interleave(4, 0) for name in ("object.weight", "object.bias")}
             nn.ModuleDict({"head": segmenter.head, "object": segmenter.object}).load_state_dict(state)
         case "deeplab":
             segmenter = DeepLab(config["parts"], config["size"], config["caffe"])

@@ -26,7 +26,7 @@ def model() -> PartModel:
     segmenter.finds = True
     g = torch.Generator().manual_seed(0)
     segmenter.head.weight.data.copy_(torch.randn(4, segmenter.backbone.dim, generator=g))
-    segmenter.object.weight.data.copy_(torch.randn(1, segmenter.backbone.dim, 1, 1, generator=g))
+    segmenter.object.weight.data.copy_(torch.randn(4, segmenter.backbone.dim, 1, 1, generator=g))
     return PartModel(segmenter)
 
 

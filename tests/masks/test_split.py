@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from meronym.masks import along_edges, certainty, learn_object, object_classifier, pieces
+from meronym.masks import along_edges, averaged, certainty, learn_object, object_classifiers, pieces
 from meronym.masks.split import split_foreground
 from pictures import disc
 
@@ -42,39 +42,58 @@ def test_the_halo_of_an_object_is_not_object():
     cells = [np.where(mask, 2, halo) for mask, halo in zip(masks, halos, strict=True)]
     maps = [np.stack([REST, 0.5 * OBJECT + BESIDE, OBJECT])[cell].transpose(2, 0, 1) for cell in cells]
     maps = [m + 0.1 * rng.standard_normal(m.shape) for m in maps]
-    line = learn_object(lambda: iter(maps), map(view, masks))
-    found = split_foreground(lambda: iter(maps)), [certainty(m, line) > 0.5 for m in maps]
+    lines = learn_object(lambda: iter(maps), map(view, masks))
+    quarters = [certainty(m, lines) > 0.5 for m in maps]
+    found = split_foreground(lambda: iter(maps)), [averaged(each, (20, 20)) > 0.5 for each in quarters]
     halo, none = (np.mean([(f != m).mean() for f, m in zip(one, masks, strict=True)]) for one in found)
     assert halo > 0.05 and none < 0.02
 
 
 def test_an_outline_moves_to_the_edges_of_the_photo():
     mask, found = disc(20, 20, 6), disc(20, 20, 6.3)
-    refined = along_edges(np.where(found, 0.9, 0.1), view(mask))
+    refined = averaged(along_edges(np.where(found, 0.9, 0.1), view(mask), mask.shape), mask.shape)
     assert refined.dtype == np.float32 and refined.shape == mask.shape
+    finer = np.where(found, 0.9, 0.1).repeat(2, 0).repeat(2, 1)
+    np.testing.assert_allclose(averaged(along_edges(finer, view(mask), mask.shape), mask.shape), refined, atol=0.3)
     assert (found != mask).mean() > 0.02 and np.array_equal(refined > 0.5, mask)
 
 
 def test_the_classifier_knows_the_object_in_new_photos():
     maps, masks = photos(20)
-    weight, bias = object_classifier(maps[:12], [m.astype(np.float32) for m in masks[:12]])
+    lines = object_classifiers(maps[:12], [m.astype(np.float32) for m in masks[:12]])
+    assert lines[0].shape == (1, 16) and lines[1].shape == (1,)
     for features, mask in zip(maps[12:], masks[12:], strict=True):
-        assert ((np.tensordot(weight, features, 1) + bias > 0) == mask).mean() > 0.97
+        assert ((certainty(features, lines) > 0.5) == mask).mean() > 0.97
+
+
+def test_a_cell_tells_which_of_its_quarters_are_object():
+    """Features say where in its cell the object ends; in a cell's order, row by row, stand the map's quarters."""
+    rng = np.random.default_rng(3)
+    ways = rng.standard_normal((4, 16))
+    quarters = [rng.random((12, 14)) < 0.5 for _ in range(20)]
+    maps = [
+        np.einsum("qd,qhw->dhw", ways, q.reshape(6, 2, 7, 2).transpose(1, 3, 0, 2).reshape(4, 6, 7)) for q in quarters
+    ]
+    maps = [m + 0.1 * rng.standard_normal(m.shape) for m in maps]
+    lines = object_classifiers(maps[:12], [q.astype(np.float32) for q in quarters[:12]])
+    assert lines[0].shape == (4, 16)
+    for features, q in zip(maps[12:], quarters[12:], strict=True):
+        assert ((certainty(features, lines) > 0.5) == q).mean() > 0.97
 
 
 def test_both_are_functions_of_the_photos():
     maps, masks = photos()
-    again = [object_classifier(maps, [m.astype(float) for m in masks]) for _ in range(2)]
-    assert np.array_equal(again[0][0], again[1][0]) and again[0][1] == again[1][1]
+    again = [object_classifiers(maps, [m.astype(float) for m in masks]) for _ in range(2)]
+    assert all(np.array_equal(one, other) for one, other in zip(*again, strict=True))
     again = [learn_object(lambda: iter(maps), map(view, masks)) for _ in range(2)]
-    assert np.array_equal(again[0][0], again[1][0]) and again[0][1] == again[1][1]
+    assert all(np.array_equal(one, other) for one, other in zip(*again, strict=True))
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_nothing_to_tell_apart(value):
     maps, masks = photos(3)
     with pytest.raises(ValueError, match="every cell is object, or none is"):
-        object_classifier(maps, [np.full_like(mask, value, dtype=np.float32) for mask in masks])
+        object_classifiers(maps, [np.full_like(mask, value, dtype=np.float32) for mask in masks])
 
 
 def test_photos_of_one_colour_hold_no_object():

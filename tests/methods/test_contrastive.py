@@ -21,7 +21,8 @@ def test_across(across, tmp_path):
     for path in paths:
         np.save(path, rng.standard_normal((12, 6, 6), dtype=np.float32))
     plain, other = (
-        FeatureSet([0, 1, 2, 3], half, np.full((4, 6, 6), 255, np.uint8), []) for half in (paths[:4], paths[4:])
+        FeatureSet([0, 1, 2, 3], half, np.full((4, 6, 6), 255, np.uint8), [], np.full((4, 12, 12), 255, np.uint8))
+        for half in (paths[:4], paths[4:])
     )
     head = LinearHead(12, 3)
     head.start_from(torch.from_numpy(rng.standard_normal((3, 12), dtype=np.float32)), 0.1)
@@ -54,12 +55,13 @@ def test_few_parts_are_learned_on_what_looks_like_object(given, kept, tmp_path):
     segmenter = HeadSegmenter(load_backbone("efficientnet_lite0", size=128), 2)
     segmenter.finds = True
     with torch.no_grad():
-        segmenter.object.weight.zero_()[0, 0] = 1
+        segmenter.object.weight.zero_()[:, 0] = 1
         segmenter.object.bias.zero_()
     cells = np.zeros((segmenter.backbone.dim, 1, 4), np.float16)
     cells[0] = -4, -2, 1, 1  # sure by 0.02, 0.12, 0.73, 0.73
     np.save(tmp_path / "0.npy", cells)
-    before = FeatureSet([0], [tmp_path / "0.npy"], np.array([[[255, 255, 255, 0]]], np.uint8), [])
+    foreground = np.array([[[255, 255, 255, 0]]], np.uint8)
+    before = FeatureSet([0], [tmp_path / "0.npy"], foreground, [], foreground.repeat(2, 1).repeat(2, 2))
     assert as_seen(before, segmenter, given).foreground.ravel().tolist() == kept
     assert before.foreground.ravel().tolist() == [255, 255, 255, 0]
 

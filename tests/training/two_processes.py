@@ -25,7 +25,8 @@ def head_training(folder: Path) -> HeadTraining:
     for path, features in zip(paths, rng.standard_normal((8, 12, 6, 6), dtype=np.float32), strict=True):
         if not path.exists():
             np.save(path, features)
-    features = FeatureSet(list(range(8)), paths, rng.integers(0, 256, (8, 6, 6), dtype=np.uint8), [])
+    foreground = rng.integers(0, 256, (8, 6, 6), dtype=np.uint8)
+    features = FeatureSet(list(range(8)), paths, foreground, [], foreground.repeat(2, 1).repeat(2, 2))
     head = LinearHead(12, PARTS)
     head.start_from(torch.from_numpy(rng.standard_normal((PARTS, 12), dtype=np.float32)), 0.1)
     method = Contrastive(backbone="efficientnet_lite0", steps=5, batch=4, centre=0.5).resolved(PARTS)

@@ -119,7 +119,7 @@ class Located(NamedTuple):
     sample: Sample
     window: Window
     logits: Float[Tensor, "K h w"]
-    objects: Float[Tensor, "h w"] | None
+    objects: Float[Tensor, "i j"] | None
 
 
 def located(model: PartModel, collection: Collection, whole: bool = False) -> Iterator[Located]:
@@ -153,7 +153,7 @@ def _from_cache(segmenter: HeadSegmenter, collection: Collection, whole: bool) -
         with torch.inference_mode():
             maps = maps.to(device)
             logits = segmenter.cut(maps, foreground.to(device) if whole and features.masked else None)
-            objects = segmenter.find(maps)
+            objects = segmenter.outline(maps)
         for place, position in enumerate(positions):
             sample = collection[features.rows[position]]
             window = photo_window(sample) if whole else segmenter.window(object_box(sample))

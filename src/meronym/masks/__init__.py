@@ -2,7 +2,7 @@
 
 from meronym.masks.base import Finder
 from meronym.masks.pieces import pieces
-from meronym.masks.split import Line, Split, along_edges, certainty, learn_object, object_classifier
+from meronym.masks.split import Lines, Split, along_edges, averaged, certainty, learn_object, object_classifiers
 from meronym.masks.tokencut import TokenCut
 from meronym.masks.u2net import U2Net
 
@@ -12,4 +12,14 @@ FINDERS: dict[str, type[Finder]] = {
     "u2net": U2Net,
 }
 
-__all__ = ["FINDERS", "Finder", "Line", "along_edges", "certainty", "learn_object", "object_classifier", "pieces"]
+__all__ = [
+    "FINDERS",
+    "Finder",
+    "Lines",
+    "along_edges",
+    "averaged",
+    "certainty",
+    "learn_object",
+    "object_classifiers",
+    "pieces",
+]

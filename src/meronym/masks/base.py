@@ -15,11 +15,13 @@ class Finder(ABC):
     """Where the object is in a photo: a share of each cell of a grid over the whole photo, squashed to a square.
 
     on_features: whether it sees a frozen backbone's features of the photo, or the photo itself. learns: whether it
-    looks at many photos first. network: what it is called in results where it sees photos.
+    looks at many photos first. divided: into how many rows and columns it divides each cell that it sees. network:
+    what it is called in results where it sees photos.
     """
 
     on_features: ClassVar[bool] = True
     learns: ClassVar[bool] = False
+    divided: ClassVar[int] = 1
     network: str = ""
 
     def learn(self, maps: Maps, views: Iterable[Image.Image]) -> None:
@@ -27,5 +29,5 @@ class Finder(ABC):
         raise NotImplementedError(f"{type(self).__name__} takes each photo for itself")
 
     @abstractmethod
-    def find(self, seen: Any) -> Float[np.ndarray, "h w"]:
+    def find(self, seen: Any) -> Float[np.ndarray, "_ _"]:
         """How surely each cell is object, 0 to 1. seen: features (D, h, w), or a photo."""

@@ -11,6 +11,7 @@ Training a linear classifier on its own refined masks is from FOUND (Siméoni et
 least attended cell and refines with a bilateral solver. Nothing is supervised. Arrays in, arrays out.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -27,33 +28,43 @@ CELLS_A_PHOTO, CELLS = 40, 15_000
 """Seen of each photo, or more where all photos together would have fewer than that."""
 MOST_CELLS = 80_000
 
-Line = tuple[Float[np.ndarray, " D"], float]
-"""Weight and bias of a linear classifier of cells; its sigmoid is how surely a cell is object."""
+Lines = tuple[Float[np.ndarray, "Q D"], Float[np.ndarray, " Q"]]
+"""Weights and biases of linear classifiers of cells, whose sigmoid is how surely it is object: one classifier of the
+whole cell, or one of each of its quarters, row by row. A cell's features tell on which side of it the object ends."""
 
 
 class Split(Finder):
     """What these photos share in the middle, against what they have at the border."""
 
     learns = True
-    line: Line
+    divided = 2
+    lines: Lines
 
     def learn(self, maps: Maps, views: Iterable[Image.Image]) -> None:
-        self.line = learn_object(maps, views)
+        self.lines = learn_object(maps, views)
 
-    def find(self, seen: Float[np.ndarray, "D h w"]) -> Float[np.ndarray, "h w"]:
-        return certainty(seen, self.line)
+    def find(self, seen: Float[np.ndarray, "D h w"]) -> Float[np.ndarray, "2*h 2*w"]:
+        return certainty(seen, self.lines)
 
 
-def learn_object(maps: Maps, views: Iterable[Image.Image]) -> Line:
-    """What tells the object of these photos from their backgrounds.
+def learn_object(maps: Maps, views: Iterable[Image.Image]) -> Lines:
+    """What tells the object of these photos from their backgrounds, for each quarter of a cell.
 
     maps: called for a fresh pass over the photos' features, once a round. All photos have one grid. views: what the
     features are of. Raises ValueError where there is nothing to tell apart.
     """
-    weight, _ = _classifier(maps(), [_inside(cells) for cells in split_foreground(maps)], strength=1.0)
-    line = weight, -_two_means(np.stack([np.tensordot(weight, features.astype(np.float32), 1) for features in maps()]))
-    refined = [along_edges(certainty(features, line), view) for features, view in zip(maps(), views, strict=True)]
-    return _classifier(maps(), refined, strength=1.0)
+    weight, bias = _classifiers(maps(), [_inside(cells) for cells in split_foreground(maps)], strength=1.0)
+    bias = -np.array([_two_means(np.stack([_scores(features, weight)[0] for features in maps()]))], np.float32)
+    refined = []
+    for features, view in zip(maps(), views, strict=True):
+        height, width = features.shape[1:]
+        outline = along_edges(certainty(features, (weight, bias)), view, (height, width))
+        refined.append(averaged(outline, (2 * height, 2 * width)))
+    return _classifiers(maps(), refined, strength=1.0)
+
+
+def _scores(features: Float[np.ndarray, "D h w"], weight: Float[np.ndarray, "Q D"]) -> Float[np.ndarray, "Q h w"]:
+    return np.tensordot(weight, features.astype(np.float32), 1)
 
 
 def _inside(cells: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
@@ -62,24 +73,30 @@ def _inside(cells: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     return (core if core.any() else cells).astype(np.float32)
 
 
-def certainty(features: Float[np.ndarray, "D h w"], line: Line) -> Float[np.ndarray, "h w"]:
-    """How surely each cell is object, 0 to 1."""
-    return 1 / (1 + np.exp(-(np.tensordot(line[0], features.astype(np.float32), 1) + line[1])))
+def certainty(features: Float[np.ndarray, "D h w"], lines: Lines) -> Float[np.ndarray, "i j"]:
+    """How surely each cell is object, 0 to 1, or each quarter of a cell: twice as many rows and columns."""
+    sure = 1 / (1 + np.exp(-(_scores(features, lines[0]) + lines[1][:, None, None])))
+    side, (height, width) = math.isqrt(len(sure)), sure.shape[1:]
+    return sure.reshape(side, side, height, width).transpose(2, 0, 3, 1).reshape(side * height, side * width)
 
 
-def along_edges(share: Float[np.ndarray, "h w"], view: Image.Image) -> Float[np.ndarray, "h w"]:
-    """The share of each cell that is object, once its outline is moved to the edges of the photo."""
-    height, width = share.shape
-    fine = outlined(torch.from_numpy(share).float(), view)
-    return fine.reshape(height, len(fine) // height, width, -1).mean((1, 3), dtype=np.float32)
+def along_edges(share: Float[np.ndarray, "i j"], view: Image.Image, grid: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
+    """The object once its outline is moved to the edges of the photo, FINE pixels to a cell of a grid (h, w)."""
+    return outlined(torch.from_numpy(share).float(), view, grid)
+
+
+def averaged(outline: Bool[np.ndarray, "H W"], grid: tuple[int, int]) -> Float[np.ndarray, "h w"]:
+    """The share of each cell of a grid (h, w) that is object."""
+    height, width = grid
+    return outline.reshape(height, len(outline) // height, width, -1).mean((1, 3), dtype=np.float32)
 
 
 def split_foreground(maps: Maps, rounds: int = 3) -> list[Bool[np.ndarray, "h w"]]:
     """Which cells of each photo are object, or beside it: what `learn_object` starts from."""
     seeds = [_middle_and_border(features.shape[1:]) for features in maps()]
     for _ in range(rounds):
-        weight = _classifier(maps(), seeds, strength=1e-3)[0]
-        scores = np.stack([np.tensordot(weight, features.astype(np.float32), 1) for features in maps()])
+        weight, _ = _classifiers(maps(), seeds, strength=1e-3)
+        scores = np.stack([_scores(features, weight)[0] for features in maps()])
         seeds = list((scores > _two_means(scores)).astype(np.float32))
     return [seed > 0.5 for seed in seeds]
 
@@ -104,30 +121,36 @@ def _two_means(values: np.ndarray, rounds: int = 8) -> float:
     return cut
 
 
-def object_classifier(
-    maps: Iterable[Float[np.ndarray, "D h w"]], foregrounds: Sequence[Float[np.ndarray, "h w"]]
-) -> Line:
-    """Weight and bias of a logistic regression from a cell's features to being object.
+def object_classifiers(
+    maps: Iterable[Float[np.ndarray, "D h w"]], foregrounds: Sequence[Float[np.ndarray, "i j"]]
+) -> Lines:
+    """Logistic regressions from a cell's features to being object.
 
-    foregrounds: share of each cell that is object, 0 to 1. Raises ValueError where all cells are of one kind.
+    foregrounds: share of each cell that is object, 0 to 1, or of each quarter of a cell. Raises ValueError where all
+    are of one kind.
     """
-    return _classifier(maps, foregrounds, strength=10.0)
+    return _classifiers(maps, foregrounds, strength=10.0)
 
 
-def _classifier(maps: Iterable[np.ndarray], foregrounds: Sequence[np.ndarray], strength: float) -> Line:
+def _classifiers(maps: Iterable[np.ndarray], foregrounds: Sequence[np.ndarray], strength: float) -> Lines:
     """strength: scikit-learn's C. A cell whose share is NaN is left out."""
     points, kinds = [], []
     each = max(CELLS_A_PHOTO, CELLS // len(foregrounds))  # of few cells in all, regularisation leaves a small object
     for seed, (features, foreground) in enumerate(zip(maps, foregrounds, strict=True)):
-        told = np.flatnonzero(~np.isnan(foreground))
+        dim, height, width = features.shape
+        of_cell = foreground.reshape(height, len(foreground) // height, width, -1).transpose(0, 2, 1, 3)
+        of_cell = of_cell.reshape(height * width, -1)
+        told = np.flatnonzero(~np.isnan(of_cell).any(1))
         chosen = np.random.default_rng(seed).choice(told, min(each, len(told)), replace=False)
-        points.append(features.reshape(features.shape[0], -1).T[chosen].astype(np.float32))
-        kinds.append(foreground.ravel()[chosen] > 0.5)
+        points.append(features.reshape(dim, -1).T[chosen].astype(np.float32))
+        kinds.append(of_cell[chosen] > 0.5)
     x, y = np.concatenate(points), np.concatenate(kinds)
     if len(x) > MOST_CELLS:
         kept = np.random.default_rng(0).choice(len(x), MOST_CELLS, replace=False)
         x, y = x[kept], y[kept]
-    if y.all() or not y.any():
+    if (y.all(0) | ~y.any(0)).any():
         raise ValueError("every cell is object, or none is: there is nothing to tell apart")
-    fitted = LogisticRegression(C=strength, max_iter=300).fit(x, y)
-    return fitted.coef_[0].astype(np.float32), float(fitted.intercept_[0])
+    one = LogisticRegression(C=strength, max_iter=300, warm_start=True)  # quarters of a cell are much alike
+    fitted = [(one.fit(x, kind).coef_[0], np.ravel(one.intercept_)[0]) for kind in y.T]
+    weight, bias = (np.array(values, np.float32) for values in zip(*fitted, strict=True))
+    return weight, bias

@@ -102,22 +102,22 @@ def grow(
     Every coarser level is trained in a folder of its own in the run's. The segmenter's parts are put in the tree's
     order.
     """
-    heads = {segmenter.parts: segmenter.head}
+    levels = {segmenter.parts: segmenter}
     for parts in halves(segmenter.parts):
         say(f"the level of {parts} parts")
-        level = segmenter.with_parts(parts)
-        train(level, Run(level_folder(run.folder, parts), run.settings | {"level": parts}))
-        heads[parts] = level.head
+        levels[parts] = segmenter.with_parts(parts)
+        train(levels[parts], Run(level_folder(run.folder, parts), run.settings | {"level": parts}))
+    heads = {parts: level.head for parts, level in levels.items() if isinstance(level.head, LinearHead)}
     points, _ = sample_points(features, segmenter.centre, seed, MOST_POINTS)
     with torch.no_grad():
         of = wholes({parts: of_points(head, points).argmax(0) for parts, head in heads.items()})
-        head = heads[max(parts for parts in heads if parts <= SURE)]
+        head: LinearHead | TreeHead = heads[max(parts for parts in heads if parts <= SURE)]
         for parts in sorted(parts for parts in heads if parts > SURE):
             head = TreeHead(head, heads[parts], of[parts])
-        order, levels = in_order(of_finest(segmenter.parts, of))
+        order, merges = in_order(of_finest(segmenter.parts, of))
         head.put_in_order(order)
     segmenter.head = head
-    return {str(parts): merge for parts, merge in levels.items()}
+    return {str(parts): merge for parts, merge in merges.items()}
 
 
 def individuality(

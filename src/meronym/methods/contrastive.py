@@ -165,7 +165,9 @@ def object_certainty(
     """How surely the cells of each part are object, 0 to 1, as the segmenter finds it in some of the photos."""
     some = features.select(range(0, len(features), -(-len(features) // SOME)))
     (points, _), (plain, _) = (sample_points(some, centre, seed, POINTS) for centre in (segmenter.centre, 0.0))
-    sure = (plain @ segmenter.object.weight.cpu().flatten() + segmenter.object.bias.cpu()).sigmoid()  # type: ignore[union-attr]
+    sure = segmenter.find(plain.T[None, :, :, None].to(segmenter.object.weight.device))
+    assert sure is not None, "a method that learns from a frozen backbone finds the objects first"
+    sure = sure.flatten().cpu()
     shares = of_points(head, points).softmax(0)
     return shares @ sure / shares.sum(1).clamp(min=1e-6)
 

@@ -127,9 +127,10 @@ def _labels_one_by_one(teacher: PartModel, collection: Collection, batch: int = 
     return labels
 
 
-def _joined(shares: Float[Tensor, "B K h w"], objects: Float[Tensor, "B h w"] | None) -> list[Tensor]:
-    where = torch.ones_like(shares[:, 0]) if objects is None else objects
-    return list(torch.cat([shares, where[:, None]], 1).half().cpu())
+def _joined(shares: Float[Tensor, "B K h w"], objects: Float[Tensor, "B i j"] | None) -> list[Tensor]:
+    where = torch.ones_like(shares[:, :1])
+    where = where if objects is None else F.interpolate(objects[:, None], where.shape[2:], mode="area")
+    return list(torch.cat([shares, where], 1).half().cpu())
 
 
 def looked_at(segmenter: Segmenter, sample: Sample) -> Window:

@@ -13,7 +13,7 @@ from PIL import Image
 from meronym.backbones import FeatureCache, is_transformer, load_backbone
 from meronym.collections import Collection
 from meronym.features import FeatureSet, Views, extract
-from meronym.masks import Line, along_edges, certainty, learn_object, object_classifier, pieces
+from meronym.masks import Lines, along_edges, averaged, certainty, learn_object, object_classifiers, pieces
 from meronym.methods.base import Method, check_parts, measured
 from meronym.model import PartModel, best_device
 from meronym.progress import progress, say
@@ -92,39 +92,41 @@ class FrozenMethod(Method):
         told = [collection.has_mask(row) for row in features.rows]
         given = features.select(np.flatnonzero(told).tolist())
         if given.masked:
-            weight, bias = line = object_classifier(given.maps(), list(given.foreground / 255))
+            weight, bias = lines = object_classifiers(given.maps(), [each / 255 for each in given.quarters])
         else:
             say("no masks given: finding the objects by their features")
-            weight, bias = line = learned_object(features, views)
+            weight, bias = lines = learned_object(features, views)
         blind = [i for i in range(len(features)) if not (given.masked and told[i])]
         if blind and given.masked:
             say(f"{len(blind):,} of {len(features):,} photos have no mask: finding their objects by what masks show")
         if blind:
-            features = found_objects(features, views, line, blind)
+            features = found_objects(features, views, lines, blind)
             check_parts(parts, len(features))
         with torch.no_grad():
-            segmenter.object.weight.copy_(torch.from_numpy(weight)[None, :, None, None])
-            segmenter.object.bias.fill_(bias)  # type: ignore[union-attr]
+            segmenter.object.weight.copy_(torch.from_numpy(weight)[:, :, None, None])
+            segmenter.object.bias.copy_(torch.from_numpy(bias))  # type: ignore[union-attr]
         segmenter.finds = True
         return segmenter, features
 
 
-def learned_object(features: FeatureSet, views: Views) -> Line:
+def learned_object(features: FeatureSet, views: Views) -> Lines:
     """What tells object from background where nobody says, learned from MOST_PHOTOS of the photos."""
     some = range(0, len(features), -(-len(features) // MOST_PHOTOS))
     return learn_object(lambda: map(features.map, some), (_guide(features, views, i) for i in some))
 
 
-def found_objects(features: FeatureSet, views: Views, line: Line, positions: Sequence[int]) -> FeatureSet:
+def found_objects(features: FeatureSet, views: Views, lines: Lines, positions: Sequence[int]) -> FeatureSet:
     """The same features with the foreground that they themselves show at these positions.
 
     A photo without any object is left out; of several all are kept. Parts are learned on every cell that the object
     touches: in whole photos a beak or a leg is thinner than a cell, and lies in cells that are mostly background.
     """
     foreground, kept, several = features.foreground.copy(), np.ones(len(features), bool), 0
+    grid = foreground.shape[1:]
     with progress("objects", len(positions)) as advance:
         for done, i in enumerate(positions, 1):
-            share = np.rint(255 * along_edges(certainty(features.map(i), line), _guide(features, views, i)))
+            outline = along_edges(certainty(features.map(i), lines), _guide(features, views, i), grid)
+            share = np.rint(255 * averaged(outline, grid))
             kept[i] = (share > 127).sum() >= LEAST_CELLS
             several += kept[i] and len(pieces(share > 127)) > 1
             foreground[i] = np.where(share > 255 * TOUCHED, 255, 0)
