@@ -11,7 +11,7 @@ import torch
 from meronym.backbones import load_backbone, load_stages
 from meronym.edits import Edits
 from meronym.export import CannotExport, export, export_onnx, onnx_file
-from meronym.heads import FactorHead
+from meronym.heads import FactorHead, LinearHead, TreeHead
 from meronym.model import PartModel
 from meronym.segmenters import DeepLab, HeadSegmenter, Student
 from pictures import picture
@@ -110,6 +110,18 @@ def test_factors(tmp_path):
     segmenter.head = FactorHead(segmenter.backbone.dim, 3)
     segmenter.head.factors.uniform_(generator=torch.Generator().manual_seed(0))
     assert PartModel(segmenter).export(tmp_path / "birds.onnx") >= 0.999
+
+
+def test_a_tree(tmp_path):
+    segmenter = HeadSegmenter(load_backbone("efficientnet_lite0", size=96), 4)
+    wholes, pieces = (LinearHead(segmenter.backbone.dim, k) for k in (2, 4))
+    for head in (wholes, pieces):
+        head.weight.data.normal_(generator=torch.Generator().manual_seed(len(head.weight)))
+    segmenter.head = TreeHead(wholes, pieces, [1, 0, 1, 1])
+    model = PartModel(segmenter)
+    assert model.export(tmp_path / "birds.onnx") >= 0.999
+    again = PartModel.load(model.save(tmp_path / "model"))
+    assert again.fingerprint == model.fingerprint and again.segmenter.config() == segmenter.config()
 
 
 @pytest.mark.slow

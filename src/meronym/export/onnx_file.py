@@ -2,7 +2,8 @@
 
     input   images   float32 (batch, 3, size, size), RGB in [0, 1]; the normalisation is inside
     output  logits   float32 (batch, K, h, w): enlarge them bilinearly, and the largest says the part
-            object   float32 (batch, h, w): how surely each cell belongs to the object, for a model that can tell
+            object   float32 (batch, i, j): how surely each place of a grid, as fine or twice as fine, belongs to the
+                     object, for a model that can tell
 
 What else one needs to know lies in the file's metadata, as text: `meronym`, `parts` (JSON: name and colour of each
 logit's part; merged parts have one name), `size`, `range`, `mean` and `std` (of the normalisation inside), `window`

@@ -5,7 +5,8 @@ middle against cells at the border, so strongly regularised that it can learn li
 scores object above background; two-means on the scores draws the line, and a classifier trained on that side of the
 line draws it better. That finds the object with a halo: cells beside it have seen it too. So the next classifier
 learns only what lies inside as object, and the halo as background. The photo's colours know where the object ends:
-what is found then is moved to the edges of the photo (guided filter), and the last classifier is trained on that.
+what is found then is moved to the edges of the photo (guided filter), and the last classifiers are trained on that,
+one for each quarter of a cell.
 
 Training a linear classifier on its own refined masks is from FOUND (Siméoni et al., CVPR 2023), which starts from the
 least attended cell and refines with a bilateral solver. Nothing is supervised. Arrays in, arrays out.
