@@ -26,12 +26,13 @@ def test_it_is_no_further_from_the_exact_values_than_torch(monkeypatch, at_once)
         assert attend(q, k, v).dtype == torch.bfloat16
 
 
-def test_scores_may_be_beyond_what_an_exponential_can_hold():
+@pytest.mark.parametrize("size", [10, 20, 25, 30, 35, 40, 100])
+def test_scores_may_be_beyond_what_an_exponential_can_hold(size):
     q, k, v = heads(40)
-    q = 100 * q
+    q, v = size * q, 100 * v
     exact = F.scaled_dot_product_attention(q.float(), k.float(), v.float())
     found = attend(q, k, v).float()
-    assert found.isfinite().all() and (found - exact).abs().mean() < 0.1
+    assert found.isfinite().all() and (found - exact).abs().mean() < 5
 
 
 def test_keys_may_be_fewer_than_queries():
