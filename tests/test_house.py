@@ -10,7 +10,18 @@ import meronym
 
 ROOT = Path(meronym.__file__).parent
 ROOMS = ["files", "progress", "ahead", "images", "edges", "annotations", "parts", "collections", "backbones", "masks"]
-ROOMS += ["segmenters", "model", "features", "objectives", "training", "methods", "metrics", "recipes", "evaluation"]
+ROOMS += [
+    "heads",
+    "segmenters",
+    "model",
+    "features",
+    "objectives",
+    "training",
+    "methods",
+    "metrics",
+    "recipes",
+    "evaluation",
+]
 ROOMS += ["edits", "prediction", "cluster", "masking", "export", "report", "explorer", "commands", "student"]
 ROOMS += ["reproduction", "cli"]
 FILES = sorted(ROOT.rglob("*.py"))

@@ -13,7 +13,7 @@ from meronym.edits import load as load_edits
 from meronym.heads import LinearHead, TreeHead, as_configured, summed
 from meronym.methods import Consensus
 from meronym.methods.consensus import grow
-from meronym.methods.tree import halves, in_order, joined, of_finest, wholes
+from meronym.methods.tree import halves, in_order, joined, merged, of_finest, wholes
 from meronym.model import PartModel, branch_names
 from meronym.report.tree import family_colours
 from meronym.training.run import Run
@@ -101,6 +101,24 @@ def test_up_to_eight_parts_coarser_levels_are_merges_beyond_finer_ones_are_piece
     shifted[4] = (torch.arange(160) + 15).clamp(max=159) // 40
     found = wholes(shifted)
     assert found == {16: [k // 2 for k in range(16)], 8: [0, 1, 1, 2, 2, 3, 3, 3]}
+
+
+def test_merges_are_those_on_which_both_levels_agree_most():
+    random = np.random.default_rng(0)
+    for a, b, c in ((4, 3, 2), (5, 4, 2), (6, 3, 2)):
+        first, second = random.integers(0, 9, (a, b)), random.integers(0, 9, (a, c))
+        upper, lower = merged([first, second])
+        assert set(upper) == set(range(b)) and set(lower) == set(range(c))
+
+        def agreeing(up, low, first=first, second=second):
+            return sum(first[i, k] + second[i, low[k]] for i, k in enumerate(up))
+
+        ways = (w for w in itertools.product(range(b), repeat=a) if len(set(w)) == b)
+        lows = [w for w in itertools.product(range(c), repeat=b) if len(set(w)) == c]
+        assert agreeing(upper, lower) == max(agreeing(up, low) for up in ways for low in lows)
+        alone = [first[np.arange(a), way].sum() for way in (merged([first])[0], joined(first))]
+        assert alone[0] == alone[1]
+    assert merged([]) == []
 
 
 def test_a_piece_has_its_share_of_its_whole():
