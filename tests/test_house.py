@@ -10,20 +10,9 @@ import meronym
 
 ROOT = Path(meronym.__file__).parent
 ROOMS = ["files", "progress", "ahead", "images", "edges", "annotations", "parts", "collections", "backbones", "masks"]
-ROOMS += [
-    "heads",
-    "segmenters",
-    "model",
-    "features",
-    "objectives",
-    "training",
-    "methods",
-    "metrics",
-    "recipes",
-    "evaluation",
-]
-ROOMS += ["edits", "prediction", "cluster", "masking", "export", "report", "explorer", "commands", "student"]
-ROOMS += ["reproduction", "cli"]
+ROOMS += ["heads", "segmenters", "model", "features", "objectives", "training", "methods", "metrics", "recipes"]
+ROOMS += ["evaluation", "edits", "prediction", "cluster", "masking", "export", "report", "explorer", "commands"]
+ROOMS += ["student", "reproduction", "cli"]
 FILES = sorted(ROOT.rglob("*.py"))
 UPWARDS = {("meronym.training.samples", "report"), ("meronym.model", "export")}
 """Imports that reach down the house, each inside a function: (module, room)."""
