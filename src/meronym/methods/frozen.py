@@ -92,7 +92,7 @@ class FrozenMethod(Method):
         told = [collection.has_mask(row) for row in features.rows]
         given = features.select(np.flatnonzero(told).tolist())
         if given.masked:
-            weight, bias = lines = object_classifiers(given.maps(), [each / 255 for each in given.quarters])
+            weight, bias = lines = object_classifiers(given.maps(), [each / np.float32(255) for each in given.quarters])
         else:
             say("no masks given: finding the objects by their features")
             weight, bias = lines = learned_object(features, views)
