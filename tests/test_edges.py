@@ -45,7 +45,7 @@ def test_without_edges_the_photo_changes_nothing():
     mask = slanted()
     maps, grey = coarse(mask, 16), Image.new("RGB", mask.shape[::-1], (90, 90, 90))
     sharp = follow_edges(maps, (0, 0, *grey.size), grey, grey)[0] == 2
-    assert (sharp == mask).mean() > 0.97
+    assert (sharp == mask).mean() > 0.96
 
 
 @pytest.mark.parametrize("corners", [False, True])
