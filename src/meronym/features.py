@@ -110,7 +110,7 @@ def extract(
     with progress(f"{segmenter.backbone.name} features", len(jobs)) as advance:
         paths = cached_features(segmenter.backbone, jobs, cache, progress=lambda done, _: advance(done), skipped=bad)
     skipped |= {usable[j]: reason for j, reason in bad.items()}
-    rows, kept, quarters = [], [], []
+    rows, kept, cells, quarters = [], [], [], []
     for i, path in zip(usable, paths, strict=True):
         if path is None:
             continue
@@ -119,12 +119,15 @@ def extract(
         except BadPhoto as error:
             skipped[i] = str(error)
             continue
-        if (of_cells(of_photo) > 127).sum() < least:
+        height, width = of_photo.shape
+        of_cells = of_photo.reshape(height // 2, 2, width // 2, 2).mean((1, 3))
+        if (of_cells > 0.5).sum() < least:
             skipped[i] = f"{collection.ids[i]}: its object is too small, or its mask nearly empty"
             continue
         rows.append(i)
         kept.append(path)
-        quarters.append(of_photo)
+        cells.append(np.rint(255 * of_cells).astype(np.uint8))
+        quarters.append(np.rint(255 * of_photo).astype(np.uint8))
     reasons = [(collection.ids[i], reason) for i, reason in sorted(skipped.items())]
     if reasons:
         say(
@@ -133,13 +136,7 @@ def extract(
         )
     if not rows:
         raise ValueError(f"no photo of {collection.name} could be used" + (f": {reasons[0][1]}" if reasons else ""))
-    return FeatureSet(rows, kept, np.stack([of_cells(each) for each in quarters]), reasons, np.stack(quarters))
-
-
-def of_cells(quarters: np.ndarray) -> np.ndarray:
-    """The share of each cell, uint8 (h, w), from those of its quarters, (2h, 2w)."""
-    height, width = quarters.shape[0] // 2, quarters.shape[1] // 2
-    return np.rint(quarters.reshape(height, 2, width, 2).mean((1, 3))).astype(np.uint8)
+    return FeatureSet(rows, kept, np.stack(cells), reasons, np.stack(quarters))
 
 
 def known_features(collection: Collection, segmenter: Segmenter) -> Known | None:
@@ -205,10 +202,10 @@ class Views:
         return Image.fromarray(found.astype(np.uint8))
 
     def quarters(self, index: int, key: str, grid: tuple[int, ...]) -> np.ndarray:
-        """What the object covers of each quarter of a cell of the feature grid (h, w): uint8 (2h, 2w), 255 = all."""
+        """What the object covers of each quarter of a cell of the feature grid (h, w): float32 (2h, 2w), 1 = all."""
         grid = 2 * grid[0], 2 * grid[1]
         if self.collection.records[index].full is not None:  # its mask is hidden, and is not to be found in the cache
-            return np.full(grid, 255, np.uint8)
+            return np.ones(grid, np.float32)
         foregrounds, name = self.cache.room("foreground"), f"{key}-{grid[0]}x{grid[1]}"
         found = foregrounds.get(name)
         if found is None:
@@ -219,4 +216,4 @@ class Views:
                 found = crop_mask(sample.mask, self.window(sample), (grid[1], grid[0]))
             found = found.astype(np.float16)  # as the cache keeps it: the same with and without
             foregrounds.put(name, found)
-        return np.rint(found.astype(np.float32) * 255).astype(np.uint8)
+        return found.astype(np.float32)
