@@ -13,7 +13,7 @@ from torch import Tensor
 from meronym.backbones import FeatureCache, Job, cached_features
 from meronym.collections import Collection, Sample
 from meronym.edges import FINE
-from meronym.images import BadPhoto, Window, crop_mask
+from meronym.images import BadPhoto, Window, averaged, crop_mask
 from meronym.model import Known, look, object_box, photo_window
 from meronym.progress import progress, say
 from meronym.segmenters import HeadSegmenter, Segmenter
@@ -115,12 +115,12 @@ def extract(
         if path is None:
             continue
         try:
-            of_photo = views.quarters(i, keys[i], np.load(path, mmap_mode="r").shape[1:])
+            grid = np.load(path, mmap_mode="r").shape[1:]
+            of_photo = views.quarters(i, keys[i], grid)
         except BadPhoto as error:
             skipped[i] = str(error)
             continue
-        height, width = of_photo.shape
-        of_cells = of_photo.reshape(height // 2, 2, width // 2, 2).mean((1, 3))
+        of_cells = averaged(of_photo, grid)
         if (of_cells > 0.5).sum() < least:
             skipped[i] = f"{collection.ids[i]}: its object is too small, or its mask nearly empty"
             continue

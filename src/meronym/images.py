@@ -240,6 +240,12 @@ def crop_mask(mask: np.ndarray, window: Window, size: tuple[int, int]) -> np.nda
     return np.clip(part, 0, 1).astype(np.float32)
 
 
+def averaged(values: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """The mean of what lies in each cell of a grid (h, w), float32, of an array whose sides are multiples of it."""
+    height, width = grid
+    return values.reshape(height, len(values) // height, width, -1).mean((1, 3), dtype=np.float32)
+
+
 def crop_labels(labels: np.ndarray, window: Window, size: tuple[int, int]) -> np.ndarray:
     """The part of a label map (H, W) under `window`, nearest, 0 outside: uint8 (h, w) for `size` (w, h).
 

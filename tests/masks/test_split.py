@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from meronym.masks import along_edges, averaged, certainty, learn_object, object_classifiers, pieces
+from meronym.images import averaged
+from meronym.masks import along_edges, certainty, learn_object, object_classifiers, pieces
 from meronym.masks.split import split_foreground
 from pictures import disc
 
@@ -51,10 +52,10 @@ def test_the_halo_of_an_object_is_not_object():
 
 def test_an_outline_moves_to_the_edges_of_the_photo():
     mask, found = disc(20, 20, 6), disc(20, 20, 6.3)
-    refined = averaged(along_edges(np.where(found, 0.9, 0.1), view(mask), mask.shape), mask.shape)
+    refined = along_edges(np.where(found, 0.9, 0.1), view(mask), mask.shape)
     assert refined.dtype == np.float32 and refined.shape == mask.shape
     finer = np.where(found, 0.9, 0.1).repeat(2, 0).repeat(2, 1)
-    np.testing.assert_allclose(averaged(along_edges(finer, view(mask), mask.shape), mask.shape), refined, atol=0.3)
+    np.testing.assert_allclose(along_edges(finer, view(mask), mask.shape), refined, atol=0.3)
     assert (found != mask).mean() > 0.02 and np.array_equal(refined > 0.5, mask)
 
 

@@ -2,7 +2,7 @@
 
 from meronym.masks.base import Finder
 from meronym.masks.pieces import pieces
-from meronym.masks.split import Lines, Split, along_edges, averaged, certainty, learn_object, object_classifiers
+from meronym.masks.split import Lines, Split, along_edges, certainty, learn_object, object_classifiers
 from meronym.masks.tokencut import TokenCut
 from meronym.masks.u2net import U2Net
 
@@ -17,7 +17,6 @@ __all__ = [
     "Finder",
     "Lines",
     "along_edges",
-    "averaged",
     "certainty",
     "learn_object",
     "object_classifiers",

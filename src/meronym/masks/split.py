@@ -23,6 +23,7 @@ from scipy import ndimage
 from sklearn.linear_model import LogisticRegression
 
 from meronym.edges import outlined
+from meronym.images import averaged
 from meronym.masks.base import Finder, Maps
 
 CELLS_A_PHOTO, CELLS = 40, 15_000
@@ -58,9 +59,7 @@ def learn_object(maps: Maps, views: Iterable[Image.Image]) -> Lines:
     bias = -np.array([_two_means(np.stack([_scores(features, weight)[0] for features in maps()]))], np.float32)
     refined = []
     for features, view in zip(maps(), views, strict=True):
-        height, width = features.shape[1:]
-        outline = along_edges(certainty(features, (weight, bias)), view, (height, width))
-        refined.append(averaged(outline, (2 * height, 2 * width)))
+        refined.append(along_edges(certainty(features, (weight, bias)), view, features.shape[1:], divided=2))
     return _classifiers(maps(), refined, strength=1.0)
 
 
@@ -81,15 +80,15 @@ def certainty(features: Float[np.ndarray, "D h w"], lines: Lines) -> Float[np.nd
     return sure.reshape(side, side, height, width).transpose(2, 0, 3, 1).reshape(side * height, side * width)
 
 
-def along_edges(share: Float[np.ndarray, "i j"], view: Image.Image, grid: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
-    """The object once its outline is moved to the edges of the photo, FINE pixels to a cell of a grid (h, w)."""
-    return outlined(torch.from_numpy(share).float(), view, grid)
+def along_edges(
+    share: Float[np.ndarray, "i j"], view: Image.Image, grid: tuple[int, int], divided: int = 1
+) -> Float[np.ndarray, "_ _"]:
+    """The share of each cell of a grid (h, w) that is object, once its outline is moved to the edges of the photo.
 
-
-def averaged(outline: Bool[np.ndarray, "H W"], grid: tuple[int, int]) -> Float[np.ndarray, "h w"]:
-    """The share of each cell of a grid (h, w) that is object."""
-    height, width = grid
-    return outline.reshape(height, len(outline) // height, width, -1).mean((1, 3), dtype=np.float32)
+    divided: of how many by how many places of a cell, each by itself.
+    """
+    outline = outlined(torch.from_numpy(share).float(), view, grid)
+    return averaged(outline, (divided * grid[0], divided * grid[1]))
 
 
 def split_foreground(maps: Maps, rounds: int = 3) -> list[Bool[np.ndarray, "h w"]]:

@@ -16,6 +16,7 @@ from PIL import Image
 from meronym.annotations.base import MissingExtra
 from meronym.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 from meronym.backbones.weights import WeightsNotFound
+from meronym.images import averaged
 from meronym.masks.base import Finder
 
 SIDE, GRID = 320, 80
@@ -42,7 +43,7 @@ class U2Net(Finder):
         photo = (photo / max(float(photo.max()), 1e-6) - IMAGENET_MEAN) / IMAGENET_STD
         given = {self.session.get_inputs()[0].name: photo.transpose(2, 0, 1)[None].astype(np.float32)}
         share = np.asarray(self.session.run(None, given)[0])[0, 0].clip(0, 1)
-        return share.reshape(GRID, SIDE // GRID, GRID, -1).mean((1, 3))
+        return averaged(share, (GRID, GRID))
 
 
 def weights_file() -> Path:

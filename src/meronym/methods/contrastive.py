@@ -130,14 +130,19 @@ def as_seen(features: FeatureSet, segmenter: HeadSegmenter, given: bool) -> Feat
     """
     seen = features.foreground.copy()
     for positions, maps, _ in features.batches():
-        sure = segmenter.find(maps.to(segmenter.object.weight.device))
-        assert sure is not None, "a method that learns from a frozen backbone finds the objects first"
-        these, sure = seen[positions.start : positions.stop], sure.cpu().numpy()
+        these, sure = seen[positions.start : positions.stop], _sure(segmenter, maps).numpy()
         if given:
             these[sure < NOTHING] = 0
         else:
             these[sure > LIKELY] = 255
     return replace(features, foreground=seen)
+
+
+def _sure(segmenter: HeadSegmenter, maps: Float[Tensor, "B D h w"]) -> Float[Tensor, "B h w"]:
+    """How surely each cell is object."""
+    sure = segmenter.find(maps.to(segmenter.object.weight.device))
+    assert sure is not None, "a method that learns from a frozen backbone finds the objects first"
+    return sure.cpu()
 
 
 @torch.no_grad()
@@ -165,9 +170,7 @@ def object_certainty(
     """How surely the cells of each part are object, 0 to 1, as the segmenter finds it in some of the photos."""
     some = features.select(range(0, len(features), -(-len(features) // SOME)))
     (points, _), (plain, _) = (sample_points(some, centre, seed, POINTS) for centre in (segmenter.centre, 0.0))
-    sure = segmenter.find(plain.T[None, :, :, None].to(segmenter.object.weight.device))
-    assert sure is not None, "a method that learns from a frozen backbone finds the objects first"
-    sure = sure.flatten().cpu()
+    sure = _sure(segmenter, plain.T[None, :, :, None]).flatten()
     shares = of_points(head, points).softmax(0)
     return shares @ sure / shares.sum(1).clamp(min=1e-6)
 

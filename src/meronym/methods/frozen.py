@@ -13,7 +13,7 @@ from PIL import Image
 from meronym.backbones import FeatureCache, is_transformer, load_backbone
 from meronym.collections import Collection
 from meronym.features import FeatureSet, Views, extract
-from meronym.masks import Lines, along_edges, averaged, certainty, learn_object, object_classifiers, pieces
+from meronym.masks import Lines, along_edges, certainty, learn_object, object_classifiers, pieces
 from meronym.methods.base import Method, check_parts, measured
 from meronym.model import PartModel, best_device
 from meronym.progress import progress, say
@@ -125,8 +125,7 @@ def found_objects(features: FeatureSet, views: Views, lines: Lines, positions: S
     grid = foreground.shape[1:]
     with progress("objects", len(positions)) as advance:
         for done, i in enumerate(positions, 1):
-            outline = along_edges(certainty(features.map(i), lines), _guide(features, views, i), grid)
-            share = np.rint(255 * averaged(outline, grid))
+            share = np.rint(255 * along_edges(certainty(features.map(i), lines), _guide(features, views, i), grid))
             kept[i] = (share > 127).sum() >= LEAST_CELLS
             several += kept[i] and len(pieces(share > 127)) > 1
             foreground[i] = np.where(share > 255 * TOUCHED, 255, 0)
