@@ -21,7 +21,6 @@ import re
 import signal
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,10 +84,7 @@ def memory_mb(what: str, process: int | str = "self") -> float:
 
 def opened(photos: Path, bare: bool = False) -> Collection:
     collection = open_collection(photos)
-    if bare:
-        collection.records = [replace(record, mask=None, box=None) for record in collection.records]
-        collection.all_masked = False
-    return collection
+    return collection.without_masks() if bare else collection
 
 
 def _peak(run: Path, photos: Path, bare: bool, count: int, queue: multiprocessing.Queue) -> None:

@@ -247,6 +247,7 @@ def test_train_evaluate_results(meronym, capsys):
     assert meronym("train", "toy:4", "--run", "run", *QUICK)[0] == 0
     code, lines = meronym("evaluate", "run", "toy:3", "--split", "train", "--results", "out")
     assert code == 0 and "meronym evaluate run toy:3 --split train --protocol box" in Path("out/toy.jsonl").read_text()
+    assert Path("run/toy-train-box.svg").exists() and not Path("run/scores.json").exists()  # not of the run's own test
     for protocol in ("regression", "box", "whole"):
         code, lines = meronym("evaluate", "run", "--protocol", protocol, "--results", "out")
         assert code == 0, lines
@@ -260,6 +261,14 @@ def test_train_evaluate_results(meronym, capsys):
     assert "## toy, test split, protocol `box`" in page and "## toy, test split, protocol `whole`" in page
     assert json.loads(Path("run/scores.json").read_text())["kpr"] > 0 and "| KPR, all |" in page
     assert meronym("info")[0] == 0
+
+
+def test_each_demo_has_a_folder_of_its_own(monkeypatch):
+    called = []
+    monkeypatch.setattr(commands, "train", lambda photos, parts, run, **rest: called.append(str(run)))
+    for photos, parts in (("my/birds", 8), ("my/birds/", 6)):
+        commands.demo(photos, parts)
+    assert called == ["demo-birds-8", "demo-birds-6"]
 
 
 def test_baselines_write_a_line_each(meronym):

@@ -93,6 +93,7 @@ def test_a_window_past_the_photo_and_bands(window, monkeypatch):
     view = photo.crop(window).resize((128, 128))
     maps = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0)).softmax(0)
     monkeypatch.setattr(edges, "BAND", 2000)
+    monkeypatch.setattr(edges, "COLUMNS", 33)
     labels, confidence = follow_edges(maps, window, photo, view)
     left, top, right, bottom = max(window[0], 0), max(window[1], 0), min(window[2], 224), min(window[3], 160)
     outside = np.ones_like(mask)
@@ -101,6 +102,7 @@ def test_a_window_past_the_photo_and_bands(window, monkeypatch):
     whole = Image.new("RGB", (window[2] - window[0], window[3] - window[1]))
     whole.paste(photo, (-window[0], -window[1]))  # the same from one photo that holds all of the window, in one band
     monkeypatch.setattr(edges, "BAND", 2**30)
+    monkeypatch.setattr(edges, "COLUMNS", 2**30)
     same = follow_edges(maps, (0, 0, *whole.size), whole, view)[0]
     inside = same[top - window[1] : bottom - window[1], left - window[0] : right - window[0]]
     assert np.array_equal(labels[~outside], inside.ravel())

@@ -190,6 +190,17 @@ def test_crop_photo_shows_what_lies_under_the_window():
     assert outside.shape == (4, 8, 3) and (outside == (1, 2, 3)).all()
 
 
+def test_a_square_around_a_long_photo_needs_no_square_of_its_pixels(monkeypatch):
+    long = picture(300, 20).resize((9000, 600))
+    window = images.square_window((0, 0, 9000, 600))
+    drawn, new = [], Image.new
+    monkeypatch.setattr(Image, "new", lambda mode, size, *rest: drawn.append(size) or new(mode, size, *rest))
+    small = images.crop_photo(long, window, (224, 224))
+    assert max(width * height for width, height in drawn) < 1_000_000
+    monkeypatch.setattr(images, "MOST_EMPTY", 10**9)
+    assert np.abs(np.asarray(small, int) - np.asarray(images.crop_photo(long, window, (224, 224)))).mean() < 1
+
+
 def test_crop_photo_is_antialiased():
     checks = Image.fromarray(np.indices((256, 256)).sum(0).astype(np.uint8) % 2 * 255).convert("RGB")
     small = np.asarray(images.crop_photo(checks, (0, 0, 256, 256), (16, 16)), int)

@@ -74,6 +74,19 @@ def test_every_photo_gets_a_mask_that_train_finds(photos, eyes, tmp_path, capsys
     assert not (tmp_path / "results").exists()  # they are not compared with themselves
 
 
+def test_scattered_doubt_is_no_object(photos, eyes, tmp_path, monkeypatch):
+    speckled = np.where(np.indices((32, 32)).sum(0) % 8, 0.0, 0.55).astype(np.float32)
+    monkeypatch.setattr(Bright, "find", lambda self, seen: speckled)
+    out = find_masks(photos, out=tmp_path / "out", method=eyes)
+    assert not list(out.rglob("*.png"))  # an empty mask would be one of a photo that shows the object
+    assert "a/1.png: no object found in it" in (out / "skipped.txt").read_text().splitlines()
+
+
+def test_a_finder_that_learns_forgets_no_reason(photos, tmp_path):
+    out = find_masks(photos, out=tmp_path / "out", backbone="efficientnet_lite0")
+    assert "its mask would have the name of that of a/0." in (out / "skipped.txt").read_text()
+
+
 def test_it_goes_on_where_it_stopped_and_keeps_what_is_there(photos, eyes, tmp_path, monkeypatch):
     out = find_masks(photos, out=tmp_path / "out", method=eyes)
     mended = np.zeros((48, 64), np.uint8)

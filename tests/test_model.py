@@ -166,6 +166,21 @@ def test_a_folder_or_a_list_of_photos(model, hostile, capsys):
     assert [parts.size for parts in pair] == [(48, 32), (60, 20)]
 
 
+def test_every_photo_has_a_name_that_annotations_take(model, tmp_path, monkeypatch):
+    (tmp_path / "birds/a").mkdir(parents=True)
+    picture(20, 20).save(tmp_path / "birds/a/1.png")
+    monkeypatch.chdir(tmp_path / "birds")
+    assert [parts.id for parts in model.predict_all(tmp_path / "birds")] == ["a/1.png"]
+    assert model.predict("a/1.png").item().name == "a/1.png"
+    below = "/".join(Path(tmp_path, "birds/a/1.png").parts[1:])
+    for path in (tmp_path / "birds/a/1.png", "../birds/a/1.png"):
+        parts = model.predict(path)
+        parts.to_coco(tmp_path / "1.json")
+        assert (
+            parts.id == str(path) and json.loads((tmp_path / "1.json").read_text())["images"][0]["file_name"] == below
+        )
+
+
 def test_a_loaded_run_predicts_with_its_names_and_merged_parts(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "build", lambda config, state: Stripes(config["parts"]))
     PartModel(Stripes(3)).save(tmp_path / "model")

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,31 @@ def test_what_was_interrupted_goes_on(photos, tmp_path, monkeypatch):
     after = {path: path.stat().st_mtime_ns for path in labels.rglob("*.png")}
     assert len(after) == 11 and len(seen) == 11 - len(there) + 1
     assert all(after[path] == when for path, when in there.items() if path != damaged)
+
+
+def test_what_a_person_changed_in_a_folder_is_not_written_over(photos, tmp_path):
+    (photos / "0.png").unlink()  # YOLO cannot tell it from 0.jpg
+    begun = begin(photos, tmp_path / "out")
+    begun.label()
+    place = begun.write("yolo")
+    (place / "images").mkdir()
+    picture(9, 9).save(place / "images/1.png")
+    (place / "labels.cache").touch()
+    assert begin(photos, tmp_path / "out").write("yolo") == place  # what Ultralytics needs and makes
+    for file in (place / "data.yaml", place / "labels/1.txt", begun.write("label_studio").with_suffix(".config.xml")):
+        time.sleep(0.01)
+        file.write_text("mine")
+        format = "yolo" if place in file.parents else "label_studio"
+        with pytest.raises(FolderTaken, match="was changed since"):
+            begin(photos, tmp_path / "out").write(format)
+        assert file.read_text() == "mine"
+
+
+def test_names_as_long_as_names_can_be(photos, tmp_path):
+    name = "é" * 125 + ".png"
+    picture(40, 30).save(photos / name)
+    begin(photos, tmp_path / "out").label()
+    assert (tmp_path / "out/labels" / name).exists()
 
 
 def test_a_label_map_that_a_person_mended_is_kept_and_exported(photos, tmp_path):

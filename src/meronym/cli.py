@@ -239,13 +239,13 @@ def distill(
 
 
 @app.command
-def demo(photos: str = "toy", /, *, parts: int = 6, run: Path = Path("demo")) -> None:
+def demo(photos: str = "toy", /, *, parts: int = 6, run: Path | None = None) -> None:
     """Find parts from start to report in minutes, with nothing to download.
 
     Args:
         photos: "toy" for drawn creatures, or a folder of your own photos.
         parts: How many parts to find.
-        run: The folder of the run.
+        run: The folder of the run; by default demo, and of other photos demo-<name>-<parts>.
     """
     from meronym import commands
 
@@ -261,6 +261,7 @@ def explore(
     port: int = 0,
     host: str = "127.0.0.1",
     open_browser: bool = True,
+    kind: str | None = None,
 ) -> None:
     """Open a page that shows what a run found: look, name, merge, correct, download.
 
@@ -270,10 +271,11 @@ def explore(
         port: To listen on; any free one by default.
         host: The address to listen on; by default this machine only.
         open_browser: Show the page.
+        kind: Of collection, where it cannot be told from its files.
     """
     from meronym import explorer
 
-    explorer.explore(run, photos, port=port, host=host, open_browser=open_browser)
+    explorer.explore(run, photos, port=port, host=host, open_browser=open_browser, kind=kind)
 
 
 @app.command

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_type_hints
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from meronym.backbones import FeatureCache, default_backbone
-from meronym.collections import Collection, open_again
+from meronym.collections import Collection, open_again, spelled
 from meronym.evaluation.boundaries import evaluate_boundaries
 from meronym.evaluation.how_many import how_many
 from meronym.evaluation.keypoints import PROTOCOLS, evaluate_keypoints
@@ -29,7 +29,7 @@ from meronym.methods.frozen import FrozenMethod
 from meronym.model import PartModel, run_folder
 from meronym.progress import say
 from meronym.report import landing_svg, save_levels, write_report
-from meronym.training.run import Run
+from meronym.training.run import Run, open_photos, photos_of
 
 STABILITY = "stability.json"
 
@@ -75,8 +75,8 @@ def train(
         parts, stable = _how_many(way, collection, seed)
     chosen = way.resolved(parts)
     name = run or Path("runs") / f"{collection.name}-{method}-{getattr(chosen, 'backbone', 'deeplab')}-k{parts}-s{seed}"
-    record = {"photos": str(Path(photos)), "kind": kind, "parts": parts, "seed": seed, "starts": starts}
-    folder = Run(name, record | plain(chosen.settings()))
+    record = {"photos": spelled(photos), "kind": kind, "parts": parts, "seed": seed, "starts": starts}
+    folder = Run(name, record | plain(chosen.settings()) | {"at": str(Path.cwd())})
     page = folder.folder / "report.html"
     if stable:
         write_atomically(folder.folder / STABILITY, json.dumps(stable))
@@ -134,10 +134,11 @@ def evaluate(
         raise ValueError(f"--protocol {protocol}: one of {', '.join(PROTOCOLS)}, regression, boundaries")
     model = PartModel.load(run)
     before = Run.read(run)
-    everything = open_again(photos or before["photos"], kind or before["kind"])
+    everything = open_photos(before, photos, kind)
     if before.get("masks") == "none":
         everything = everything.without_masks()
     collection = everything.split(split)
+    own = split == "test" and (photos is None or _trained_on(run, photos))  # what the run's report shows
     say(collection.summary())
     if protocol == "regression":
         found = evaluate_regression(model, everything.split("train"), collection)
@@ -146,7 +147,7 @@ def evaluate(
     else:
         score = evaluate_pixels if collection.part_names else evaluate_keypoints
         found, counts, kinds = score(model, collection, protocol)
-        picture = Path(run) / f"landing-{protocol}.svg"
+        picture = Path(run) / (f"landing-{protocol}.svg" if own else f"{collection.name}-{split}-{protocol}.svg")
         names = ["no part"] * (len(counts) - model.parts) + list(model.names)
         write_atomically(picture, landing_svg(counts, names, kinds))
         say(f"which part is where: {picture}")
@@ -155,9 +156,10 @@ def evaluate(
     words = ["meronym", "evaluate", run, *([photos] if photos else []), *(["--kind", kind] if kind else [])]
     words += [*(["--split", split] if split != "test" else []), "--protocol", protocol]
     append(results, line | {"command": f"{train_command(run, before)} && {shlex.join(map(str, words))}"})
-    path = Path(run) / "scores.json"
-    merged = (json.loads(path.read_text()) if path.exists() else {}) | scores
-    write_atomically(path, json.dumps(merged, indent=2) + "\n")
+    if own:
+        path = Path(run) / "scores.json"
+        merged = (json.loads(path.read_text()) if path.exists() else {}) | scores
+        write_atomically(path, json.dumps(merged, indent=2) + "\n")
     return scores
 
 
@@ -245,14 +247,15 @@ def predict(
     return made
 
 
-def demo(photos: str = "toy", parts: int = 6, run: str | Path = "demo") -> dict[str, float]:
+def demo(photos: str = "toy", parts: int = 6, run: str | Path | None = None) -> dict[str, float]:
     """Find parts from start to report in minutes, with nothing to download: drawn creatures, or your own photos.
 
     Args:
         photos: "toy", or a folder of photos.
         parts: how many parts to find.
-        run: the folder of the run.
+        run: the folder of the run; by default demo, and of other photos demo-<name>-<parts>.
     """
+    run = run or ("demo" if (photos, parts) == ("toy", 6) else f"demo-{Path(photos).name.replace(':', '-')}-{parts}")
     drawn = photos.split(":")[0] == "toy"
     backbone = "efficientnet_lite0" if drawn else None
     model = train(photos, parts, backbone=backbone, run=run, report=not drawn)
@@ -298,8 +301,7 @@ def _trained_on(run: str | Path, photos: str | Path) -> bool:
     """Whether these are the photos of the run itself, by whose ids its edits go."""
     if not (Path(run) / "settings.yaml").exists():
         return False
-    before = Path(Run.read(run)["photos"])
-    return before.resolve() == Path(photos).resolve()
+    return Path(photos_of(Run.read(run))).resolve() == Path(photos).resolve()
 
 
 def _method(name: str, backbone: str | None, settings: Mapping[str, Any] | None) -> Method:

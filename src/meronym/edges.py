@@ -27,6 +27,8 @@ SHARPNESS = 2.0
 """Maps are raised to this power first: averages over windows flatten them."""
 BAND = 2**18
 """Values of maps at pixels that are worked on at a time: what fits in a processor's own memory."""
+COLUMNS = 2**12
+"""Of a photo, at a time."""
 
 
 def follow_edges(
@@ -120,7 +122,7 @@ def enlarged(
     corners: bool = False,
     within: Window | None = None,
 ) -> Iterator[tuple[tuple[slice, slice], Float[Tensor, "H P W"]]]:
-    """Planes over a window of a photo of this size (w, h), enlarged bilinearly, a band of rows of the photo at a time.
+    """Planes over a window of a photo of this size (w, h), enlarged bilinearly, a few rows of the photo at a time.
 
     Yields (rows, columns) of the photo and the planes there; nothing for a window beside the photo.
     within: whole pixels; only what lies inside.
@@ -132,17 +134,16 @@ def enlarged(
     if right <= left or bottom <= top:
         return
     up_y, up_x = (_enlarging(n, m, corners) for n, m in ((y1 - y0, planes.shape[0]), (x1 - x0, planes.shape[2])))
-    wide = planes @ up_x[left - x0 : right - x0].T
-    band = max(1, BAND // wide[0].numel())
-    for start in range(top, bottom, band):
-        stop = min(start + band, bottom)
-        up = up_y[start - y0 : stop - y0]
-        used = up.any(0).nonzero()[[0, -1], 0]
-        cells = slice(int(used[0]), int(used[1]) + 1)
-        yield (
-            (slice(start, stop), slice(left, right)),
-            (up[:, cells] @ wide[cells].flatten(1)).unflatten(1, wide[0].shape),
-        )
+    for first in range(left, right, COLUMNS):
+        columns = slice(first, min(first + COLUMNS, right))
+        wide = planes @ up_x[columns.start - x0 : columns.stop - x0].T
+        band = max(1, BAND // wide[0].numel())
+        for start in range(top, bottom, band):
+            rows = slice(start, min(start + band, bottom))
+            up = up_y[rows.start - y0 : rows.stop - y0]
+            used = up.any(0).nonzero()[[0, -1], 0]
+            cells = slice(int(used[0]), int(used[1]) + 1)
+            yield (rows, columns), (up[:, cells] @ wide[cells].flatten(1)).unflatten(1, wide[0].shape)
 
 
 def _enlarging(n_out: int, n_in: int, corners: bool) -> Float[Tensor, "n_out n_in"]:

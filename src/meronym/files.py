@@ -1,5 +1,6 @@
 """Files that are whole after a power cut: the old or the new one, never half of it. And names that are nearly right."""
 
+import hashlib
 import os
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -8,9 +9,18 @@ from pathlib import Path
 
 def write_atomically(path: Path, text: str) -> None:
     """Write text in one piece: no reader, and no power cut, ever sees half of it. Names of any bytes may be in it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = beside(path)
     temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
     replace_durably(temporary, path)
+
+
+def beside(path: Path) -> Path:
+    """A hidden name in the same folder for what is not finished, of each process its own.
+
+    It is short: the file's own name may be as long as names can be.
+    """
+    digest = hashlib.blake2b(path.name.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
+    return path.with_name(f".{digest}.{os.getpid()}.part")
 
 
 def replace_durably(temporary: Path, path: Path) -> None:

@@ -27,6 +27,10 @@ Window = tuple[float, float, float, float]
 
 FILL = (124, 116, 104)
 """The mean colour of ImageNet: what a crop shows outside the photo."""
+MOST_OPAQUE = 0.99
+"""Of a photo with an alpha channel: where more is opaque, nobody cut an object out."""
+MOST_EMPTY = 4
+"""How many times its photo a crop's own canvas may be, before the photo is made smaller."""
 
 
 class BadPhoto(ValueError):
@@ -51,6 +55,17 @@ class Header(NamedTuple):
 
     size: tuple[int, int]
     alpha: bool
+
+
+def name_of(photo: str | Path) -> str:
+    """A photo's path such as annotations can have, and no other photo has.
+
+    That is the path as it is given, or, where that is absolute or leads out of its folder, all of it but the root.
+    """
+    path = Path(photo)
+    if path.is_absolute() or ".." in path.parts:
+        path = Path(*Path(os.path.abspath(path)).parts[1:])
+    return path.as_posix()
 
 
 def list_photos(folder: str | os.PathLike[str]) -> list[Path]:
@@ -144,7 +159,7 @@ def as_photo(image: Image.Image) -> Image.Image:
 
 
 def open_alpha(path: str | os.PathLike[str]) -> np.ndarray | None:
-    """The object as a photo's own alpha channel shows it: bool (H, W), upright; None if all is opaque.
+    """The object as a photo's own alpha channel shows it: bool (H, W), upright; None if hardly anything is left out.
 
     Raises:
         BadPhoto: as in `open_photo`.
@@ -153,7 +168,8 @@ def open_alpha(path: str | os.PathLike[str]) -> np.ndarray | None:
         if not _has_alpha(image):
             return None
         alpha = np.asarray(_decode(path, image, lambda im: im.convert("RGBA").getchannel("A")))
-    return None if alpha.min() == 255 else alpha > 127
+    inside = alpha > 127
+    return inside if inside.mean() < MOST_OPAQUE else None
 
 
 def open_mask(path: str | os.PathLike[str]) -> np.ndarray:
@@ -220,6 +236,10 @@ def crop_photo(
     if left < 0 or top < 0 or right > image.width or bottom > image.height:
         if right <= 0 or bottom <= 0 or left >= image.width or top >= image.height:
             return Image.new("RGB", size, fill)
+        shrunk = min((x1 - x0) / size[0], (y1 - y0) / size[1]) // 3
+        if shrunk > 1 and (right - left) * (bottom - top) > MOST_EMPTY * image.width * image.height:
+            smaller = image.reduce(int(shrunk))
+            return crop_photo(smaller, (x0 / shrunk, y0 / shrunk, x1 / shrunk, y1 / shrunk), size, fill)
         canvas = Image.new("RGB", (right - left, bottom - top), fill)
         canvas.paste(image, (-left, -top))
         image, (x0, y0, x1, y1) = canvas, (x0 - left, y0 - top, x1 - left, y1 - top)

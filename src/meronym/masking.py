@@ -177,18 +177,19 @@ class Masks:
                 self.skipped.append((self.collection.ids[i], error.reason))
                 continue
             share = self.finder.find(sample.image if path is None else np.load(path))
-            if (share > 0.5).sum() < LEAST_CELLS * self.finder.divided**2:
-                self.skipped.append((sample.id, "no object found in it"))
+            mask = object_mask(share, sample, self.finder.divided)
+            if mask.any() and (share > 0.5).sum() >= LEAST_CELLS * self.finder.divided**2:
+                yield self.places[i], mask
             else:
-                yield self.places[i], object_mask(share, sample, self.finder.divided)
+                self.skipped.append((sample.id, "no object found in it"))
 
     def _learn(self) -> None:
         """From evenly spaced photos, as many as are needed."""
-        order = list(self.places)
+        order, known = list(self.places), list(self.skipped)
         some = order[:: -(-len(order) // MOST_PHOTOS)]
         with progress("features to learn from", len(some)) as advance:
             paths = self._features(some, advance)
-        self.skipped = list(self.collection.skipped)  # those that cannot be read are met again
+        self.skipped = known  # those that cannot be read are met again
         seen = [(i, path) for i, path in zip(some, paths, strict=True) if path is not None]
         if not seen:
             raise ValueError(f"no photo of {self.collection.name} could be used")

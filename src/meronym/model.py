@@ -21,10 +21,11 @@ from torch import Tensor
 
 from meronym.ahead import ahead
 from meronym.collections import Sample
+from meronym.collections.folder import Folder
 from meronym.edges import enlarged, follow_edges
 from meronym.files import replace_durably, similar, write_atomically
-from meronym.images import BadPhoto, Window, as_photo, crop_mask, crop_photo, list_photos, open_photo
-from meronym.parts import Parts
+from meronym.images import BadPhoto, Window, as_photo, crop_mask, crop_photo, open_photo
+from meronym.parts import Parts, branch_names, default_names
 from meronym.progress import say
 from meronym.segmenters import HeadSegmenter, Segmenter, build
 
@@ -53,7 +54,7 @@ class PartModel:
 
     def __post_init__(self) -> None:
         self.segmenter.eval().to(best_device())
-        self.names = self.names or tuple(f"part {k}" for k in range(1, self.parts + 1))
+        self.names = self.names or default_names(self.parts)
         if len(self.names) != self.parts or len(set(self.names)) != self.parts:
             raise ValueError(f"{self.parts} parts need as many different names, got {', '.join(self.names)}")
 
@@ -103,27 +104,28 @@ class PartModel:
         With neither, the object is found, if the model was trained with masks or on photos without; else the whole
         photo is cut into parts. Raises BadPhoto for a photo that cannot be used.
         """
-        image, name = _as_image(photo)
-        if mask is not None and mask.shape != (image.height, image.width):
-            raise BadPhoto(
-                name or "photo",
-                f"its mask is {mask.shape[1]}x{mask.shape[0]}, the photo {image.width}x{image.height}",
-            )
+        sample = _as_sample(photo)
+        if mask is not None and mask.shape != sample.image.size[::-1]:
+            sizes = mask.shape[::-1], sample.image.size
+            raise BadPhoto(sample.id or "photo", "its mask is {0[0]}x{0[1]}, the photo {1[0]}x{1[1]}".format(*sizes))
         mask = None if mask is None else mask.astype(bool)
-        return next(self._edited(self.stream([Sample(id=name or "", image=image, mask=mask, box=box)])))
+        return next(self._edited(self.stream([replace(sample, mask=mask, box=box)])))
 
     def predict_all(self, photos: str | Path | Iterable[Photo], batch: int = 8) -> Iterator[Parts]:
         """The parts of many photos, in order and in constant memory: a folder, or paths, images, arrays.
 
-        A photo that cannot be used is skipped, and named on stderr. `meronym.predict` keeps what it finds.
+        Masks that lie in a folder are used, as in training. A photo that cannot be used is skipped, and named on
+        stderr. `meronym.predict` keeps what it finds.
         """
-
-        def read(photo: Photo) -> Sample:
-            image, name = _as_image(photo)
-            return Sample(id=name or "", image=image)
+        read: Any = _as_sample
+        found: Any = photos
+        if isinstance(photos, str | Path):
+            folder = Folder(photos)
+            found, read = range(len(folder)), folder.__getitem__
+            for photo, reason in folder.skipped:
+                say(f"skipped {photo}: {reason}")
 
         def samples() -> Iterator[Sample]:
-            found = list_photos(photos) if isinstance(photos, str | Path) else photos
             for _, sample in ahead(read, found, workers=4, depth=batch):
                 try:
                     yield sample.result()
@@ -269,23 +271,6 @@ class PartModel:
         return cls(segmenter, tuple(config["names"]), config["about"], None, tuple(config.get("merge", ())))
 
 
-def branch_names(levels: dict[int, tuple[int, ...]], parts: int) -> tuple[str, ...]:
-    """Names for the parts of a level of a tree that tell where they hang: "part 2.1" is the first piece of "part 2".
-
-    levels: K to the part, 0 to K - 1, of each finest part; nested. A part that is not divided keeps its name.
-    """
-    names = {frozenset(range(len(levels[parts]))): "part"}
-    for k in sorted(k for k in levels if k <= parts):
-        pieces = [frozenset(i for i, part in enumerate(levels[k]) if part == p) for p in range(k)]
-        families = {piece: next(whole for whole in names if piece <= whole) for piece in pieces}
-        born = {whole: [p for p in pieces if families[p] == whole] for whole in names}
-        names = {
-            p: names[w] if len(born[w]) == 1 else f"{names[w]}{'.' if k > min(levels) else ' '}{born[w].index(p) + 1}"
-            for p, w in families.items()
-        }
-    return tuple(names.values())
-
-
 def run_folder(run: str | Path) -> Path:
     """The folder of a run; one on the hub, "hf:user/name", is fetched first."""
     if not str(run).startswith("hf:"):
@@ -387,14 +372,14 @@ def paint(
     return labels, confidence
 
 
-def _as_image(photo: Photo) -> tuple[Image.Image, str | None]:
+def _as_sample(photo: Photo) -> Sample:
     match photo:
         case str() | Path():
-            return open_photo(photo), str(photo)
+            return Sample(str(photo), open_photo(photo))
         case Image.Image():
-            return as_photo(photo), None
+            return Sample("", as_photo(photo))
         case np.ndarray() if photo.ndim == 3 and photo.shape[2] == 3 and photo.dtype == np.uint8:
-            return Image.fromarray(photo), None
+            return Sample("", Image.fromarray(photo))
         case np.ndarray():
             raise ValueError(f"an array photo is RGB uint8 (H, W, 3), got {photo.dtype} {photo.shape}")
     raise ValueError(f"a photo is a path, a Pillow image or an array, got {type(photo).__name__}")

@@ -20,6 +20,7 @@ from meronym.annotations.colours import MAX_PARTS, palette
 from meronym.annotations.overlay import draw_overlay
 from meronym.annotations.png import save_index_png
 from meronym.annotations.summary import Row, summarise
+from meronym.images import name_of
 
 __all__ = ["Parts", "default_names", "palette"]
 
@@ -215,7 +216,7 @@ class Parts:
     def item(self) -> Item:
         """These parts as an item for `meronym.annotations.write`; the photo's name is `id`, or "photo"."""
         height, width = self.labels.shape
-        return Item(self.id or "photo", (height, width), self.labels, self.confidence, self.image)
+        return Item(name_of(self.id) if self.id else "photo", (height, width), self.labels, self.confidence, self.image)
 
     def to(self, format: str, path: str | os.PathLike[str], **options: Any) -> Path:
         """Writes these parts in a format of `meronym.annotations.FORMATS`; returns the path.
@@ -256,7 +257,24 @@ class Parts:
         Raises:
             ValueError: the path does not end in .png.
         """
-        return save_index_png(path, self.labels, self.names, self.colours, self.id or "")
+        return save_index_png(path, self.labels, self.names, self.colours, name_of(self.id) if self.id else "")
+
+
+def branch_names(levels: dict[int, tuple[int, ...]], parts: int) -> tuple[str, ...]:
+    """Names for the parts of a level of a tree that tell where they hang: "part 2.1" is the first piece of "part 2".
+
+    levels: K to the part, 0 to K - 1, of each finest part; nested. A part that is not divided keeps its name.
+    """
+    names = {frozenset(range(len(levels[parts]))): "part"}
+    for k in sorted(k for k in levels if k <= parts):
+        pieces = [frozenset(i for i, part in enumerate(levels[k]) if part == p) for p in range(k)]
+        families = {piece: next(whole for whole in names if piece <= whole) for piece in pieces}
+        born = {whole: [p for p in pieces if families[p] == whole] for whole in names}
+        names = {
+            p: names[w] if len(born[w]) == 1 else f"{names[w]}{'.' if k > min(levels) else ' '}{born[w].index(p) + 1}"
+            for p, w in families.items()
+        }
+    return tuple(names.values())
 
 
 def _check_labels(labels: np.ndarray, parts: int) -> None:

@@ -30,6 +30,8 @@ from meronym.progress import progress, say
 
 RECORD = "predict.json"
 READERS, WRITERS = 4, 2
+OWN = ".png", ".txt", ".yaml", ".jsonl"
+"""The files of formats that are folders."""
 
 
 class FolderTaken(ValueError):
@@ -136,7 +138,7 @@ class Predictions(Labeller):
         path = self.folder / chosen.out
         if chosen is FORMATS["png"]:
             return path
-        ours = path.name in self.made if path.is_dir() else self.made.get(path.name) in (0, _changed(path))
+        ours = self.made.get(path.name) in (0, _changed(path))
         if path.exists() and not ours:
             raise FolderTaken(f"{path} was not made by this command, or was changed since: move it elsewhere")
         self._record(path.name, 0)
@@ -190,7 +192,15 @@ class Predictions(Labeller):
 
 
 def _changed(path: Path) -> int:
-    return path.stat().st_mtime_ns if path.exists() else 0
+    """When a format's file, with its interface, or any file of its folder was last written; 0 for none.
+
+    Photos that somebody put into images/, and what other programs keep there, do not count.
+    """
+    files = [path, path.with_suffix(".config.xml")]
+    if path.is_dir():
+        below = (file for suffix in OWN for file in path.rglob(f"*{suffix}"))
+        files = [file for file in below if "images" not in file.relative_to(path).parts]
+    return max((file.stat().st_mtime_ns for file in files if file.exists()), default=0)
 
 
 def write_edited(format: str, items: Iterable[Item], path: Path, edits: Edits, names: Sequence[str]) -> Path:

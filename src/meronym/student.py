@@ -8,7 +8,7 @@ from typing import Any
 from meronym.commands import train
 from meronym.edits import FILE, load
 from meronym.model import PartModel, run_folder
-from meronym.training.run import Run
+from meronym.training.run import Run, photos_of
 
 
 def distill(
@@ -39,7 +39,7 @@ def distill(
     """
     home = run_folder(teacher)
     before = {} if photos else Run.read(home)
-    seen, kind = photos or before["photos"], kind or before.get("kind")
+    seen, kind = photos or photos_of(before), kind or before.get("kind")
     name = Path(run) if run else Path("runs") / f"{home.name}-student"
     given = {**(settings or {}), "teacher": str(teacher)}
     parts = PartModel.load(home).parts

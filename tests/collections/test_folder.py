@@ -60,6 +60,24 @@ def test_images_beside_masks_are_one_collection(birds):
     assert collection[0].mask.any()
 
 
+def test_masks_that_were_made_for_the_whole_folder_stay_its_own(birds):
+    shutil.copytree(birds, birds / "images")
+    save_mask(birds / "masks/images/b2.png")  # as `meronym masks birds --out birds/masks` names it
+    collection = open_collection(birds)
+    assert len(collection) == 6 and [r.id for r in collection.records if r.mask] == ["images/b2.jpg"]
+
+
+def test_a_bad_mask_that_is_not_used_costs_no_photo(birds):
+    save_mask(birds / "masks/b2.png")
+    Image.new("L", (3, 3)).save(birds / "masks/b10.png")
+    collection = open_collection(birds)
+    with pytest.raises(BadPhoto, match="3x3 pixels, its photo"):
+        collection[1]
+    blind = collection.without_masks()
+    assert [sample.mask for sample in blind] == [None] * 3 and blind.unmarked
+    assert blind.fingerprint(0) == open_collection(birds, masks=False).fingerprint(0)
+
+
 def test_masks_of_other_photos_are_not_used(birds):
     save_mask(birds / "masks/fish.png")
     collection = open_collection(birds)
@@ -85,8 +103,10 @@ def test_an_alpha_channel_that_leaves_nothing_out_is_no_mask(birds):
     opaque = picture(seed=9)
     opaque.putalpha(255)
     opaque.save(birds / "screen.png")
+    opaque.putpixel((0, 0), (0, 0, 0, 0))
+    opaque.save(birds / "corner.png")
     collection = open_collection(birds)
-    assert collection.unmarked and not collection.masked and len(collection) == 4
+    assert collection.unmarked and not collection.masked and len(collection) == 5
 
 
 def test_what_was_made_among_the_photos_is_no_photo(birds):

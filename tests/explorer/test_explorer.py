@@ -1,10 +1,15 @@
 """The explorer's inner parts: what is computed once and kept, figures over photos, and the command."""
 
+import asyncio
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+import urllib.request
 from concurrent.futures import CancelledError
+from contextlib import closing, suppress
 
 import numpy as np
 import pytest
@@ -317,14 +322,28 @@ def test_importing_the_explorer_is_instant():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_it_serves_and_ends(run, monkeypatch):
-    import uvicorn
+def test_it_serves_in_a_notebook_too_and_ends_with_ctrl_c(run, monkeypatch):
+    """A notebook's event loop runs already where its cells do."""
+    listeners = []
+    listen = explorer.listen
+    monkeypatch.setattr(explorer, "listen", lambda *where: listeners.append(listen(*where)) or listeners[-1])
 
-    seen = {}
+    def interrupt():
+        wait(lambda: bool(listeners))
+        port = listeners[0].getsockname()[1]
+        wait(lambda: answers(port))
+        os.kill(os.getpid(), signal.SIGINT)
 
-    def serve(self, sockets):
-        seen["port"] = sockets[0].getsockname()
+    def answers(port):
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/api/state") as answer:
+            return answer.status == 200
 
-    monkeypatch.setattr(uvicorn.Server, "run", serve)
-    explorer.explore(run, port=0, open_browser=False)
-    assert seen["port"][0] == "127.0.0.1" and seen["port"][1] > 0
+    async def cell():
+        explorer.explore(run, open_browser=False)
+        return "ended"
+
+    person = threading.Thread(target=interrupt)
+    person.start()
+    with closing(asyncio.new_event_loop()) as loop:  # as a notebook's, it leaves Ctrl+C to the cell
+        assert loop.run_until_complete(cell()) == "ended"
+    person.join()

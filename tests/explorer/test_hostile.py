@@ -49,6 +49,9 @@ def test_this_machine_is_answered_by_any_of_its_own_names(client, host):
 def test_names_where_the_explorer_is_opened_to_others():
     assert trusted("192.168.0.7:8000", local=False) and trusted("[fe80::1]:8000", local=False)
     assert not trusted("evil.example:8000", local=False)
+    guard = Guard(lambda *_: None, "Laptop.local")
+    assert guard.refusal("GET", [(b"host", b"laptop.local:8000")]) is None
+    assert guard.refusal("GET", [(b"host", b"evil.example:8000")]) is not None
     assert is_loopback("127.0.0.1") and is_loopback("::1") and is_loopback("localhost") and not is_loopback("0.0.0.0")
 
 

@@ -47,7 +47,7 @@ class _Routes(BaseHTTPRequestHandler):
             asked = json.loads(sent)
             repo = f"{asked['organization']}/{asked['name']}"
             hub.models.setdefault(repo, {})
-            hub.private[repo] = asked.get("visibility") == "private" or bool(asked.get("private"))
+            hub.private.setdefault(repo, asked.get("visibility") == "private" or bool(asked.get("private")))
             return self._json({"url": f"{hub.url}/{repo}", "name": repo, "id": repo})
         if path.endswith(".git/info/lfs/objects/batch"):
             upload = [
@@ -92,7 +92,8 @@ class _Routes(BaseHTTPRequestHandler):
             )
         if found[1]:
             siblings = [{"rfilename": name} for name in sorted(files)]
-            return self._json({"id": repo, "modelId": repo, "sha": self._sha(repo), "siblings": siblings, "tags": []})
+            about = {"id": repo, "modelId": repo, "sha": self._sha(repo), "siblings": siblings, "tags": []}
+            return self._json(about | {"private": self.server.private.get(repo, False)})
         if found[5] not in files:
             return self._json({"error": "Entry not found"}, 404, {"X-Error-Code": "EntryNotFound"})
         self._send(files[found[5]], 200, {"ETag": f'"{_hash(files[found[5]])}"', "X-Repo-Commit": self._sha(repo)})

@@ -116,6 +116,14 @@ def test_a_hub_that_cannot_be_reached(model, hub, monkeypatch):
         monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
 
 
+def test_what_is_to_be_private_does_not_go_where_all_can_see_it(model, hub):
+    model.push_to_hub("ann/birds")
+    before = dict(hub.models["ann/birds"])
+    with pytest.raises(HubError, match="hf:ann/birds is there already, open to all"):
+        push_to_hub(model, "ann/birds", private=True)
+    assert hub.models["ann/birds"] == before
+
+
 def test_what_else_can_be_wrong_is_said(model, hub, monkeypatch):
     with pytest.raises(HubError, match=r"hf:birds: the name of a model on the hub is user/name"):
         model.push_to_hub("birds")

@@ -105,6 +105,8 @@ def test_of_many_photos_some_are_looked_at_closely(monkeypatch):
     one, photos = sample_points(features, 0.0, 0, most=len(features))
     monkeypatch.setattr(consensus, "SOME_PHOTOS", 4)
     some = features.select(range(0, len(features), -(-len(features) // 4)))
+    few, of = sample_points(features, 0.0, 0, most=len(features) // 3)
+    assert len(few) <= len(features) // 3 and len(of.unique()) == len(few)
     expected = part_effect(*sample_points(some, 0.0, 0, consensus.MOST_POINTS))
     assert individuality(features, 0.0, 0, one, photos) == expected != part_effect(one, photos)
 

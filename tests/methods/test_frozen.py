@@ -32,6 +32,19 @@ def test_where_some_photos_have_masks_the_objects_of_the_others_are_found(tmp_pa
         assert row % 3 or (foreground[grown] > 0).mean() > 0.6
 
 
+def test_one_mask_among_many_photos_is_not_learned_from(tmp_path, capsys):
+    toy = open_collection("toy:12", seed=0).split("train")
+    kmeans = METHODS["kmeans"](backbone="efficientnet_lite0").resolved(3)
+    (tmp_path / "masks").mkdir()
+    for i in range(12):
+        toy[i].image.save(tmp_path / f"{i:02}.png")
+        if not i:
+            Image.fromarray(toy[i].mask).save(tmp_path / "masks/00.png")
+        seen = kmeans.seen(open_collection(tmp_path))
+        assert len(seen) == i + 1 and seen.unmarked == (i > 9)
+    assert "only 1 of 12 photos say where the object is" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("centre", [0.0, 0.3])
 def test_a_centre_that_was_chosen_is_that_of_contrast_too(centre):
     chosen = METHODS["consensus"](backbone="dinov2_vits14", centre=centre).resolved(4)

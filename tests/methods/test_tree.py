@@ -14,7 +14,8 @@ from meronym.heads import LinearHead, TreeHead, as_configured, summed
 from meronym.methods import Consensus
 from meronym.methods.consensus import grow
 from meronym.methods.tree import halves, in_order, joined, merged, of_finest, wholes
-from meronym.model import PartModel, branch_names
+from meronym.model import PartModel
+from meronym.parts import branch_names
 from meronym.report.tree import family_colours
 from meronym.training.run import Run
 from pictures import picture

@@ -2,7 +2,9 @@
 
 import pytest
 
-from meronym.training.run import Run, RunExists
+from meronym.collections import open_again, spelled
+from meronym.training.run import Run, RunExists, open_photos, photos_of
+from pictures import picture
 
 
 def snapshot(folder):
@@ -19,6 +21,24 @@ def test_other_settings_are_refused_and_nothing_is_touched(tmp_path):
     assert "parts: 4 there, 8 here" in message and "new: None there, 1 here" in message and "--run" in message
     assert "layers" not in message and "\n" not in message and snapshot(run.folder) == before
     assert Run(run.folder, run.settings).settings == Run.read(run.folder) == run.settings
+
+
+def test_the_photos_of_a_run_are_found_from_any_folder(tmp_path, monkeypatch):
+    (tmp_path / "birds").mkdir()
+    picture(8, 8).save(tmp_path / "birds/1.png")
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy/2.png").write_bytes((tmp_path / "birds/1.png").read_bytes())
+    of = {"kind": None, "at": str(tmp_path)}
+    assert photos_of({"photos": "birds"} | of) == str(tmp_path / "birds")
+    assert open_photos({"photos": "birds"} | of).ids == ["1.png"]
+    assert photos_of({"photos": "gone"} | of) == "gone" and photos_of({"photos": "birds", "kind": None}) == "birds"
+    assert len(open_photos({"photos": "toy"} | of)) == 240 and open_photos({"photos": "./toy"} | of).ids == ["2.png"]
+    monkeypatch.chdir(tmp_path)
+    assert spelled("./toy") == "./toy" and spelled("./birds/") == "birds" and spelled("toy:9") == "toy:9"
+    assert open_again("./toy").ids == ["2.png"] and open_again("toy", "folder").ids == ["2.png"]
+    before = Run(tmp_path / "run", {"photos": "birds", "parts": 2, "at": "elsewhere"})
+    before.log(0, {"total": 1})
+    Run(before.folder, before.settings | of)  # where it was begun is no setting
 
 
 def test_a_run_that_came_to_nothing_does_not_hold_its_folder(tmp_path):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePath, PurePosixPath
 from types import ModuleType
 from typing import IO, Any, NamedTuple
 
@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from meronym.annotations.colours import MAX_PARTS
+from meronym.files import beside
 from meronym.images import PHOTO_SUFFIXES
 
 
@@ -74,7 +75,7 @@ def safe_name(name: str) -> str:
         ValueError: an empty or absolute path, one with "..", or one with a NUL character.
     """
     path = PurePosixPath(PurePath(name).as_posix())
-    leaves = path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts
+    leaves = path.is_absolute() or PurePath(name).drive or ".." in path.parts
     if leaves or not path.parts or "\0" in name:
         raise ValueError(f"photo name {name!r}: give its path below the photos' folder, such as 'robins/1.jpg'")
     return str(path)
@@ -133,7 +134,7 @@ def whole_file(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[Any
     """A file to write that appears under its name once it is complete, or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
+    unfinished = beside(path)
     text = "b" not in mode
     encoding, errors, newline = ("utf-8", "surrogateescape", "\n") if text else (None, None, None)
     try:
@@ -158,11 +159,3 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise BadAnnotations(path, f"not a JSON file ({error})") from error
-
-
-def mean_confidence(item: Item, mask: np.ndarray | None = None) -> float | None:
-    """The mean confidence of a photo's parts, or of one mask; None where it is not known."""
-    where = item.labels > 0 if mask is None else mask
-    if item.confidence is None or not where.any():
-        return None
-    return round(float(item.confidence[where].mean(dtype=np.float64)), 6)

@@ -20,7 +20,6 @@ from meronym.annotations.base import (
     Annotations,
     BadAnnotations,
     Item,
-    mean_confidence,
     need,
     read_json,
     whole_file,
@@ -89,8 +88,8 @@ def _annotations(item: Item, names: Sequence[str], masks: Any) -> Iterator[dict[
             "bbox": [x0, y0, x1 - x0, y1 - y0],
             "iscrowd": 0,
         }
-        score = mean_confidence(item, mask)
-        yield annotation if score is None else {**annotation, "score": score}
+        score = row["confidence"]
+        yield annotation if score is None else {**annotation, "score": round(score, 6)}
 
 
 def read_coco(path: str | os.PathLike[str]) -> Annotations:

@@ -22,12 +22,12 @@ from meronym.annotations.base import (
     BadAnnotations,
     Item,
     distinct,
-    mean_confidence,
     read_json,
     whole_file,
 )
 from meronym.annotations.colours import hex_colour, palette
 from meronym.annotations.cvat import xml_text
+from meronym.annotations.summary import mean_confidence
 
 LOCAL_FILES = "/data/local-files/?d="
 """Where Label Studio serves the files of a local storage."""
@@ -83,6 +83,7 @@ def label_config(names: Sequence[str], colours: np.ndarray) -> str:
 def _task(item: Item, names: Sequence[str], prefix: str) -> dict[str, Any]:
     height, width = item.size
     results = []
+    sure = None if item.confidence is None else mean_confidence(item.labels, item.confidence, len(names))
     for part in np.unique(item.labels[item.labels > 0]).tolist():
         mask = item.labels == part
         result = {
@@ -95,12 +96,10 @@ def _task(item: Item, names: Sequence[str], prefix: str) -> dict[str, Any]:
             "image_rotation": 0,
             "value": {"format": "rle", "rle": encode_brush(mask), "brushlabels": [names[part - 1]]},
         }
-        score = mean_confidence(item, mask)
-        results.append(result if score is None else {**result, "score": score})
+        results.append(result if sure is None else {**result, "score": sure[part - 1]})
     prediction: dict[str, Any] = {"model_version": "meronym", "result": results}
-    score = mean_confidence(item)
-    if score is not None:
-        prediction["score"] = score
+    if item.confidence is not None and results:
+        prediction["score"] = float(item.confidence[item.labels > 0].mean(dtype=np.float64))
     url = prefix + quote(item.name, errors="surrogateescape")
     data = {"image": url, "photo": item.name, "width": width, "height": height, "parts": list(names)}
     return {"data": data, "predictions": [prediction]}

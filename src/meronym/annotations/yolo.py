@@ -5,7 +5,9 @@
     out/labels/robins/1.txt class x y x y ..., in shares of the photo's width and height
     out/meronym.jsonl       each photo's size in pixels, which the format itself does not know
 
-Put the photos (or a link to their folder) at out/images to train. Each 4-connected piece of a part is one
+Put the photos (or links to their folders) where photos.txt says: at out/images, or, where a photo's own path has
+a folder images, as in a/images/1.jpg, at out/a/images, as labels are looked for in the folder labels beside the last
+images of a path. Each 4-connected piece of a part is one
 line. Polygons lie a tenth of a pixel inside the part, so that Ultralytics, which rounds down and paints the
 outline too, gets the part back pixel for pixel, and so do readers that fill the area.
 """
@@ -13,7 +15,7 @@ outline too, gets the part back pixel for pixel, and so do readers that fill the
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
@@ -28,30 +30,41 @@ def write_yolo(items: Iterable[Item], out: str | os.PathLike[str], names: Sequen
     """Writes the folder, one item in memory at a time; returns its path.
 
     Raises:
-        ValueError: two photos that differ in nothing but their suffix, which YOLO cannot tell apart, or a
-        line
+        ValueError: two photos that differ in nothing but their suffix, which YOLO cannot tell apart, or a line
             break in a photo's name.
     """
     out = Path(out)
     owner: dict[str, str] = {}
     with whole_file(out / "photos.txt") as photos, whole_file(out / "meronym.jsonl") as sizes:
         for item in items:
-            key = stem(item.name)
+            place = photo_path(item.name)
+            key = label_path(place)
             if key in owner:
                 raise ValueError(f"{item.name}: YOLO names labels by the stem, as for {owner[key]}; rename one")
             if item.name.splitlines() != [item.name]:
                 raise ValueError(f"{item.name!r}: YOLO lists photos one a line; rename this one")
             owner[key] = item.name
-            photos.write(f"./images/{item.name}\n")
+            photos.write(f"./{place}\n")
             height, width = item.size
             sizes.write(json.dumps({"photo": item.name, "height": height, "width": width}) + "\n")
-            with whole_file(out / "labels" / f"{stem(item.name)}.txt") as file:
+            with whole_file(out / key) as file:
                 file.writelines(label_lines(item.labels))
     with whole_file(out / "data.yaml") as file:
         file.write("train: photos.txt\nval: photos.txt\n")
         file.write("names:\n" if names else "names: {}\n")
         file.writelines(f"  {k}: {yaml_text(name)}\n" for k, name in enumerate(names))
     return out
+
+
+def photo_path(name: str) -> str:
+    """Where in the folder a photo is to be put."""
+    return name if "images" in PurePosixPath(name).parts[:-1] else f"images/{name}"
+
+
+def label_path(photo: str) -> str:
+    """Where in the folder Ultralytics looks for the labels of a photo that is at `photo`."""
+    above, _, below = f"/{photo}".rpartition("/images/")
+    return f"{above}/labels/{stem(below)}.txt".lstrip("/")
 
 
 def label_lines(labels: np.ndarray) -> Iterator[str]:
@@ -103,7 +116,7 @@ def read_yolo(path: str | os.PathLike[str]) -> Annotations:
 
 def _items(root: Path, parts: int) -> Iterator[Item]:
     for name, size in _photos(root):
-        file = root / "labels" / f"{stem(name)}.txt"
+        file = root / label_path(photo_path(name))
         labels = np.zeros(size, dtype=np.uint8)
         lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
         for number, line in enumerate(filter(str.strip, lines), start=1):

@@ -32,8 +32,10 @@ __all__ = [
     "CollectionError",
     "CollectionNotFound",
     "Sample",
+    "drawn",
     "open_again",
     "open_collection",
+    "spelled",
 ]
 
 
@@ -51,8 +53,9 @@ def open_collection(source: str | Path, kind: str | None = None, **options: Any)
     Raises:
         CollectionError: nothing there, an unknown kind or option, or a layout that does not fit.
     """
+    path = _place(source)
     if kind is None:
-        kind = next((name for name, known in COLLECTIONS.items() if known.found_at(Path(source))), "folder")
+        kind = next((name for name, known in COLLECTIONS.items() if known.found_at(path)), "folder")
     kind, *words = kind.split(":")
     if kind not in COLLECTIONS:
         known = ", ".join(COLLECTIONS)
@@ -64,7 +67,24 @@ def open_collection(source: str | Path, kind: str | None = None, **options: Any)
         if option not in valid:
             takes = f"takes {', '.join(valid)}" if valid else "takes no option"
             raise CollectionError(f"option {option!r}: {kind} {takes}{nearest(option, valid)}")
-    return adapter(source, **options)
+    return adapter(path, **options)
+
+
+def _place(source: str | Path) -> Path:
+    """The path of a collection; that of "./toy" is absolute, as "toy" is no folder."""
+    path = Path(source)
+    return path.absolute() if Toy.found_at(path) and str(path) != str(source) else path
+
+
+def drawn(source: str | Path) -> bool:
+    """Whether it names no folder but drawn creatures."""
+    return Toy.found_at(_place(source))
+
+
+def spelled(source: str | Path) -> str:
+    """A collection's place as the user gave it, without needless dots and slashes: what opens the same one again."""
+    path = Path(source)
+    return f"./{path}" if _place(source) != path else str(path)
 
 
 def _option(word: str) -> tuple[str, Any]:
@@ -80,4 +100,5 @@ def _option(word: str) -> tuple[str, Any]:
 
 def open_again(source: str | Path, kind: str | None = None) -> Collection:
     """The collection that a run was or will be trained on: as `open_collection`, and creatures are drawn the same."""
-    return open_collection(source, kind, **({"seed": 0} if Toy.found_at(Path(source)) else {}))
+    creatures = (kind or "toy").split(":")[0] == "toy" and drawn(source)
+    return open_collection(source, kind, **({"seed": 0} if creatures else {}))

@@ -8,7 +8,9 @@ pair.
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 from meronym.collections.base import (
     SMALLEST_SIDE,
@@ -42,7 +44,7 @@ class Folder(Collection):
         photos_at = _photo_root(root)
         inner = photos_at / "masks"
         files = [path for path in list_photos(photos_at) if inner not in path.parents]
-        by_stem, notes = ({}, []) if masks is False else _find_masks(photos_at, files, masks)
+        by_stem, notes = ({}, []) if masks is False else _find_masks(root, photos_at, files, masks)
         records, skipped = _records(photos_at, files, by_stem, alpha=masks is not False)
         if not records:
             raise CollectionError(_nothing_in(root, skipped))
@@ -61,6 +63,12 @@ class Folder(Collection):
     def key(self, record: Record) -> str:
         return files_key(record)
 
+    def without_masks(self) -> Self:
+        """As for any collection; a mask that cannot be read costs no photo then."""
+        blind = super().without_masks()
+        blind.records = [replace(record, full=None) for record in blind.records]
+        return blind
+
 
 def _existing_folder(root: Path) -> Path:
     if not root.exists():
@@ -71,16 +79,15 @@ def _existing_folder(root: Path) -> Path:
 
 
 def _photo_root(root: Path) -> Path:
-    """ROOT/images or ROOT/photos if ROOT/masks lies beside it, else ROOT."""
-    if (root / "masks").is_dir():
-        for name in ("images", "photos"):
-            if (root / name).is_dir():
-                return root / name
+    """ROOT/images or ROOT/photos if ROOT/masks lies beside it and does not hold the masks of ROOT, else ROOT."""
+    for name in ("images", "photos"):
+        if (root / "masks").is_dir() and (root / name).is_dir() and not (root / "masks" / name).is_dir():
+            return root / name
     return root
 
 
 def _find_masks(
-    photos_at: Path, files: list[Path], given: str | Path | bool | None
+    root: Path, photos_at: Path, files: list[Path], given: str | Path | bool | None
 ) -> tuple[dict[Path, Path], list[str]]:
     """Relative stem -> mask file, and a note where a folder of masks fits no photo."""
     stems = {_stem(path, photos_at) for path in files}
@@ -99,7 +106,7 @@ def _find_masks(
             masks = {_stem(path, folder): path for path in list_photos(folder)}
             if stems & masks.keys():
                 return masks, []
-            if folder.parent == photos_at:
+            if folder.parent in (photos_at, root.absolute()):
                 notes.append("masks/ is not used: none in it has a photo's name (that of a/b.jpg is a/b.png)")
     return {}, notes
 

@@ -8,7 +8,7 @@ fit on those three (`kpr_001`, `kpr_002`, `kpr_003`).
 Also the rows of Table 1 that need no model, whose one landmark is known from the annotation. The published figures
 come from readings of their own, `published=True`: the midpoint with width and height swapped, and an invisible
 keypoint counted as one at pixel (0, 0). Measured here on CUB-001/002/003, plain and published: midpoint
-26.7/26.1/26.5 and 27.4/26.8/27.2, mean keypoint 14.5/15.8/12.8 and 20.9/22.5/19.9, throat 12.7/13.1/12.5 and
+26.7/26.1/26.5 and 27.4/26.8/27.2, mean keypoint 14.5/15.8/12.8 and 20.9/22.5/19.9, throat 12.7/13.1/12.4 and
 16.4/14.9/15.3.
 
 Differs from the published code: centres come from the window around the object, not from the whole photo, and from

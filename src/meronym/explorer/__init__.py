@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from meronym.progress import say
 
 if TYPE_CHECKING:
+    import uvicorn
     from fastapi import FastAPI
 
 
@@ -29,6 +30,7 @@ def explore(
     port: int = 0,
     host: str = "127.0.0.1",
     open_browser: bool = True,
+    kind: str | None = None,
 ) -> None:
     """Open a page that shows what a run found, until Ctrl+C.
 
@@ -39,6 +41,7 @@ def explore(
         host: the address to listen on. Anything but this machine's own opens the page, and the changing of names and
             downloads with it, to whoever can reach that address.
         open_browser: show the page.
+        kind: of collection, where it cannot be told from its files.
 
     Raises:
         CannotExplore: the extra `explorer` is not installed, or the address cannot be listened on.
@@ -52,7 +55,7 @@ def explore(
     from meronym.explorer.study import Study
 
     listener = listen(host, port)
-    study = Study(run, photos)
+    study = Study(run, photos, kind)
     say(study.collection.summary())
     app: FastAPI = make_app(study, host)
     shown = f"[{host}]" if ":" in host else host
@@ -63,7 +66,19 @@ def explore(
     if open_browser:
         threading.Timer(0.3, webbrowser.open, [address]).start()
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
-    uvicorn.Server(config).run(sockets=[listener])
+    _serve(uvicorn.Server(config), listener)
+
+
+def _serve(server: "uvicorn.Server", listener: socket.socket) -> None:
+    """Until Ctrl+C; in a thread of its own, as a notebook has an event loop already."""
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.5)
+    except KeyboardInterrupt:
+        server.should_exit = True
+        thread.join()
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -7,7 +7,7 @@ other site can add and an Origin that is this page's, and no answer may be shown
 
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -36,6 +36,7 @@ class Guard:
 
     def __init__(self, app: Callable[..., Awaitable[None]], host: str = "127.0.0.1") -> None:
         self.app, self.local = app, is_loopback(host)
+        self.names = () if self.local else tuple(map(str.lower, (host, socket.gethostname(), socket.getfqdn())))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,7 +65,7 @@ class Guard:
         for name, value in headers:
             values.setdefault(name.lower(), []).append(value)
         hosts = [value.decode("latin-1") for value in values.get(b"host", [])]
-        if len(hosts) != 1 or not trusted(hosts[0], self.local):
+        if len(hosts) != 1 or not trusted(hosts[0], self.local, self.names):
             return 421, "This is not the address of a Meronym explorer. Open the address that it printed."
         if method in ("GET", "HEAD"):
             return None
@@ -76,11 +77,11 @@ class Guard:
         return None
 
 
-def trusted(host: str, local: bool) -> bool:
+def trusted(host: str, local: bool, names: Sequence[str] = ()) -> bool:
     """Whether a Host header can only be meant for this machine.
 
     Where the explorer listens on this machine alone, that is "localhost" or a loopback address, with any port (it may
-    have been forwarded); else any numeric address or this machine's own name.
+    have been forwarded); else any numeric address or one of this machine's names.
     """
     name, colon, port = host.rpartition(":")
     if not colon or host.endswith("]"):
@@ -90,9 +91,7 @@ def trusted(host: str, local: bool) -> bool:
     name = name.lower().strip("[]") if name.startswith("[") == name.endswith("]") else ""
     if name == "localhost" or is_loopback(name):
         return True
-    if local:
-        return False
-    return _is_address(name) or name in (socket.gethostname().lower(), socket.getfqdn().lower())
+    return not local and (_is_address(name) or name in names)
 
 
 def is_loopback(host: str) -> bool:

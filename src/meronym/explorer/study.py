@@ -17,7 +17,7 @@ import numpy as np
 
 from meronym import edits as edits_file
 from meronym.annotations.colours import hex_colour, palette
-from meronym.collections import Collection, CollectionNotFound, open_again
+from meronym.collections import Collection, CollectionNotFound
 from meronym.edits import BadEdits, Edits, Shown, hex_of
 from meronym.explorer.cache import Cache, remove_others
 from meronym.explorer.look import SHARE, SURE, Look
@@ -26,7 +26,7 @@ from meronym.explorer.predictor import SOMETIME, Predictor
 from meronym.explorer.tally import landing, merged, present, scattered, sureness, together, unusual
 from meronym.model import PartModel
 from meronym.report.survey import PRESENT
-from meronym.training.run import Run
+from meronym.training.run import Run, open_photos
 
 STRIP = 12
 """Close-ups on each end of a part's strip."""
@@ -52,10 +52,10 @@ class Seen(NamedTuple):
 class Study:
     """A run and its photos under study. All methods may be called from any thread."""
 
-    def __init__(self, run: str | Path, photos: str | Path | None = None) -> None:
+    def __init__(self, run: str | Path, photos: str | Path | None = None, kind: str | None = None) -> None:
         self.run = Path(run)
         self.model = PartModel.load(self.run)
-        self.collection = _collection(Run.read(self.run), photos)
+        self.collection = _collection(Run.read(self.run), photos, kind)
         self.edits = edits_file.load(self.run)
         self.edits.shown(self.model.names)
         self.revision = 0
@@ -292,11 +292,10 @@ def _numbers(content: Mapping[str, Any], photos: int) -> list[int]:
     return wrong
 
 
-def _collection(settings: Mapping[str, Any], photos: str | Path | None) -> Collection:
-    """The photos to show: those the run was trained on, all splits of them, unless others are given."""
-    source = photos or settings["photos"]
+def _collection(settings: Mapping[str, Any], photos: str | Path | None, kind: str | None) -> Collection:
+    """The photos to show: those the run was trained on, unless others are given."""
     try:
-        return open_again(source, None if photos else settings["kind"])
+        return open_photos(settings, photos, kind)
     except CollectionNotFound as error:
         if photos:
             raise

@@ -5,14 +5,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from meronym.collections import open_again
 from meronym.edits import load
 from meronym.export.hub import export_folder, push_to_hub
 from meronym.export.onnx_file import export_onnx
 from meronym.images import BadPhoto
 from meronym.model import PartModel, run_folder
 from meronym.progress import say
-from meronym.training.run import Run
+from meronym.training.run import Run, open_photos
 
 
 def export(
@@ -56,7 +55,7 @@ def _some_photos(home: Path, count: int = 6) -> list[Image.Image]:
     if (home / "settings.yaml").exists():
         before = Run.read(home)
         with suppress(ValueError, OSError):
-            collection = open_again(before["photos"], before["kind"])
+            collection = open_photos(before)
             for i in range(0, len(collection), max(1, len(collection) // count)):
                 with suppress(BadPhoto):
                     found.append(collection[i].image)

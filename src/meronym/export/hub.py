@@ -30,10 +30,11 @@ def push_to_hub(model: PartModel, repo: str, edits: Edits | None = None, *, priv
         model: the model.
         repo: user/name.
         edits: names, colours and merged parts that go with it.
-        private: open to nobody else; counts only where the name is new.
+        private: open to nobody else.
 
     Raises:
-        HubError: not a name of the form user/name, nobody is logged in, or the hub cannot be reached.
+        HubError: not a name of the form user/name, nobody is logged in, the hub cannot be reached, or what was to be
+            private is there already and open to all.
     """
     from huggingface_hub import HfApi
 
@@ -43,7 +44,11 @@ def push_to_hub(model: PartModel, repo: str, edits: Edits | None = None, *, priv
         try:
             api = HfApi(endpoint=_endpoint())
             address = str(api.create_repo(repo, private=private, exist_ok=True))
+            if private and not api.repo_info(repo).private:
+                raise HubError(f"hf:{repo} is there already, open to all: make it private there, or choose another")
             api.upload_folder(repo_id=repo, folder_path=folder, commit_message="A part model of Meronym")
+        except HubError:
+            raise
         except Exception as error:  # of several libraries
             why = _why(error, "connect, or unset HF_HUB_OFFLINE; `meronym export RUN --folder` needs no hub")
             raise HubError(f"hf:{repo}: {why}") from error

@@ -52,7 +52,7 @@ class Consensus(FrozenMethod):
     """See `FrozenMethod` for the backbone's settings; here nothing of the photo's mean is taken off (`centre` 0).
 
     individual: below this eta squared the paper's terms are trained instead; 0 never, 1 always.
-    tree: also half as many parts, a quarter, ... down to two, each of them one or more of the finest; see `tree`.
+    tree: also half as many parts, a quarter, ... as long as two are left, each one or more of the finest; see `tree`.
     """
 
     name: ClassVar[str] = "consensus"

@@ -22,6 +22,8 @@ from meronym.training.run import Run
 
 MOST_PHOTOS = 400
 """From which is learned what an object looks like."""
+FEW_MARKED = 5
+"""Masks and boxes that are fewer, and of less than a tenth of the photos, are not used: they say too little."""
 LEAST_CELLS = 4
 """An object of fewer cells is none."""
 TOUCHED = 0.1
@@ -48,7 +50,11 @@ class FrozenMethod(Method):
     masks: Literal["none"] | None = None
 
     def seen(self, collection: Collection) -> Collection:
-        return collection if self.masks is None else collection.without_masks()
+        marked = sum(map(collection.marked, range(len(collection))))
+        few = 0 < marked < min(FEW_MARKED, len(collection) / 10)
+        if few:
+            say(f"only {marked:,} of {len(collection):,} photos say where the object is: too few to learn from")
+        return collection.without_masks() if few or self.masks == "none" else collection
 
     def resolved(self, parts: int) -> Self:
         if self.centre is not None:

@@ -50,9 +50,10 @@ def sample_points(
 ) -> tuple[Float[Tensor, "N D"], Int[Tensor, " N"]]:
     """Prepared features of the object's cells, and the photo of each.
 
-    At most `most`, the same number from each photo if it has them.
+    At most `most`, the same number from each photo if it has them; of more photos than that, only some are looked at.
     """
-    each = max(1, most // len(features))
+    features = features.select(range(0, len(features), -(-len(features) // most)))
+    each = most // len(features)
     points, photos = [], []
     for positions, maps, foreground in features.batches():
         prepared = remove_mean(maps, foreground, centre)

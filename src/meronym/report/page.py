@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
+from meronym.collections.base import counted
 from meronym.evaluation.steadiness import SHAKY
 from meronym.report.markup import Html, clean, join, tag
 
@@ -89,11 +90,6 @@ class Page:
             f'<title>{clean(title)}</title>\n<link rel="icon" href="{ICON}">\n'
             f"<style>\n{_style(self.colours)}</style>\n</head>\n<body>\n{tag('main', body)}</body>\n</html>\n"
         )
-
-
-def counted(number: int, noun: str) -> str:
-    """ "1 photo", "1,243 photos"."""
-    return f"{number:,} {noun}" + "s" * (number != 1)
 
 
 def percent(share: float) -> str:

@@ -8,12 +8,24 @@ from typing import Any
 
 import yaml
 
+from meronym.collections import Collection, drawn, open_again
 from meronym.files import write_atomically
 
 
 def level_folder(run: str | Path, parts: int) -> Path:
     """Where the level of so many parts of a run's tree is a run of its own."""
     return Path(run) / f"at-{parts}"
+
+
+def photos_of(settings: Mapping[str, Any]) -> str:
+    """Where the photos of a run are, by its settings: as they were given, from the folder where that was ("at")."""
+    photos, there = settings["photos"], Path(settings.get("at", ""), settings["photos"])
+    return str(there) if "at" in settings and there.exists() and not drawn(photos) else photos
+
+
+def open_photos(settings: Mapping[str, Any], photos: str | Path | None = None, kind: str | None = None) -> Collection:
+    """What a run was trained on, all splits of it, or these photos. kind: by default the run's, or found out."""
+    return open_again(photos or photos_of(settings), kind or (None if photos else settings["kind"]))
 
 
 class RunExists(ValueError):
@@ -61,7 +73,7 @@ class Run:
         changed = [
             f"{key}: {before.get(key)!r} there, {self.settings.get(key)!r} here"
             for key in sorted({*before, *self.settings})
-            if before.get(key) != self.settings.get(key)
+            if key != "at" and before.get(key) != self.settings.get(key)
         ]
         if changed:
             raise RunExists(

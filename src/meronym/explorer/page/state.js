@@ -61,7 +61,10 @@ async function save(edits) {
   try {
     take(await send("PUT", "/api/edits", { ...edits, revision: app.run.revision }));
   } catch (error) {
-    if (error.status === 409) take(await get("/api/state"));
+    if (error.status === 409) {
+      undo.length = 0; // what was before is of a state that somebody else has changed
+      take(await get("/api/state"));
+    }
     emit("parts");
     emit("wrong");
     throw error;
