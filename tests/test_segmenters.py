@@ -33,7 +33,7 @@ def test_a_head_starts_at_its_centres():
 def test_a_head_looks_at_squares_and_trains_alone(head):
     assert head.window((10, 20, 40, 30)) == (10, 10, 40, 40) and head.frame((0, 0, 9, 3)) == (64, 64)
     assert {name for name, p in head.named_parameters() if p.requires_grad} == {"head.weight", "head.bias"}
-    assert set(head.own_state()) == {"head.weight", "head.bias", "object.weight", "object.bias"}
+    assert {name for name in head.own_state() if name[:6] != "object"} == {"head.weight", "head.bias"}
     images = torch.rand(2, 3, 64, 64)
     logits, inside = head.segment(images)
     assert logits.shape == (2, 5, *head.backbone(images).shape[2:]) and inside is None
@@ -41,8 +41,23 @@ def test_a_head_looks_at_squares_and_trains_alone(head):
     inside, features = head.segment(images)[1], head.backbone(images)
     assert inside.shape == (2, 8, 8) and logits.shape[2:] == (4, 4)  # quarters of cells
     quarters = head.object(features).sigmoid()
-    assert torch.equal(inside[:, :2, :2].flatten(1), quarters[:, :, 0, 0])
+    assert quarters.shape[1] == 4 and torch.equal(inside[:, :2, :2].flatten(1), quarters[:, :, 0, 0])
     torch.testing.assert_close(head.find(features), quarters.mean(1))
+
+
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_lines_that_told_the_object_of_older_models_are_a_network_that_is_the_same(head, outputs):
+    draw = torch.Generator().manual_seed(0)
+    lines = torch.randn(outputs, head.backbone.dim, generator=draw), torch.randn(outputs, generator=draw)
+    old = {"head.weight": torch.rand(5, head.backbone.dim), "head.bias": torch.rand(5)}
+    old |= {"object.weight": lines[0][:, :, None, None], "object.bias": lines[1]}
+    head.finds = True
+    again = build(head.config(), old)
+    features = head.backbone(torch.rand(2, 3, 64, 64))
+    sure = torch.nn.functional.conv2d(features, old["object.weight"], lines[1]).sigmoid().expand(-1, 4, -1, -1)
+    expected = sure if outputs == 4 else sure[:, :1].expand(-1, 4, -1, -1)
+    torch.testing.assert_close(again.object(features).sigmoid(), expected, atol=1e-5, rtol=1e-4)
+    assert torch.equal(again.head.weight, old["head.weight"]) and again.finds
 
 
 def test_the_mean_that_is_taken_off_is_that_of_the_object(head):

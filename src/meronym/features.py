@@ -14,6 +14,7 @@ from meronym.backbones import FeatureCache, Job, cached_features
 from meronym.collections import Collection, Sample
 from meronym.edges import FINE
 from meronym.images import BadPhoto, Window, averaged, crop_mask
+from meronym.masks import Layers
 from meronym.model import Known, look, object_box, photo_window
 from meronym.progress import progress, say
 from meronym.segmenters import HeadSegmenter, Segmenter
@@ -28,7 +29,7 @@ class FeatureSet:
     rows: their indices in the collection. paths: one file of (D, h, w) float16 each.
     foreground: (N, h, w) uint8, the share of each cell that the object covers, 255 = all; all 255 for a photo
     without a mask. skipped: (id, reason) of the others. quarters: (N, 2h, 2w), the same of each quarter of a cell, as
-    the masks have it.
+    the masks have it. lines: weights (4, D) and biases (4,) of what looks like object, once that is known.
     """
 
     rows: list[int]
@@ -36,6 +37,7 @@ class FeatureSet:
     foreground: np.ndarray
     skipped: list[tuple[str, str]]
     quarters: np.ndarray
+    lines: Layers | None = None
 
     def __len__(self) -> int:
         return len(self.rows)

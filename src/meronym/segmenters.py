@@ -19,6 +19,7 @@ from meronym.backbones.precision import autocast, resolve_precision
 from meronym.backbones.resnet import resnet50_trunk
 from meronym.heads import FactorHead, LinearHead, TreeHead, as_configured
 from meronym.images import Window, square_window
+from meronym.masks import WIDTH
 
 
 class Segmenter(nn.Module, ABC):
@@ -81,7 +82,8 @@ class HeadSegmenter(Segmenter):
         self.backbone, self.parts, self.size, self.zoom = backbone, parts, backbone.size, zoom
         self.centre = centre
         self.head: LinearHead | TreeHead | FactorHead = LinearHead(backbone.dim, parts)
-        self.object = nn.Conv2d(backbone.dim, 4, 1).requires_grad_(False)  # the quarters of a cell, row by row
+        to_hidden, to_quarters = nn.Conv2d(backbone.dim, WIDTH, 1), nn.Conv2d(WIDTH, 4, 1)  # of a cell, row by row
+        self.object = nn.Sequential(to_hidden, nn.ReLU(), to_quarters).requires_grad_(False)
 
     def forward(
         self, images: Float[Tensor, "B 3 H W"], foreground: Float[Tensor, "B H W"] | None = None
@@ -113,6 +115,16 @@ class HeadSegmenter(Segmenter):
     def outline(self, features: Float[Tensor, "B D h w"]) -> Float[Tensor, "B 2*h 2*w"] | None:
         """The same of each quarter of a cell."""
         return F.pixel_shuffle(self.object(features).sigmoid(), 2)[:, 0] if self.finds else None
+
+    @torch.no_grad()
+    def know_object(self, layers: list[tuple[Float[Tensor, "_ _"], Float[Tensor, " _"]]]) -> None:
+        """Weights (out, in) and biases of what tells which quarters of a cell are object: a network, or lines."""
+        layers = layers if len(layers) > 1 else as_network(*layers[0])
+        for layer, (weight, bias) in zip(self.object[::2], layers, strict=True):
+            assert isinstance(layer, nn.Conv2d) and layer.bias is not None
+            layer.weight.copy_(weight[:, :, None, None])
+            layer.bias.copy_(bias)
+        self.finds = True
 
     def with_parts(self, parts: int) -> "HeadSegmenter":
         """One that is to learn so many parts, on the same backbone, and that knows the object as this one does."""
@@ -280,6 +292,15 @@ class Student(Segmenter):
         return {name: tensor.detach() for name, tensor in self.state_dict().items()}
 
 
+def as_network(weight: Float[Tensor, "Q D"], bias: Float[Tensor, " Q"]) -> list[tuple[Tensor, Tensor]]:
+    """A network that tells the object as lines do, of which each quarter of a cell has one, or all have the same."""
+    weight, bias = (values.repeat_interleave(4 // len(values), 0) for values in (weight, bias))
+    hidden, offset, out = torch.zeros(WIDTH, weight.shape[1]), torch.zeros(WIDTH), torch.zeros(4, WIDTH)
+    hidden[:8], offset[:8] = torch.cat([weight, -weight]), torch.cat([bias, -bias])  # x = relu(x) - relu(-x)
+    out[:, :8] = torch.cat([torch.eye(4), -torch.eye(4)], 1)
+    return [(hidden, offset), (out, torch.zeros(4))]
+
+
 def build(config: dict[str, Any], state: dict[str, Tensor]) -> Segmenter:
     """A segmenter from its config and own state. Raises ValueError where the backbone's weights are others."""
     match config["kind"]:
@@ -294,9 +315,10 @@ def build(config: dict[str, Any], state: dict[str, Tensor]) -> Segmenter:
             of_factors = config["kind"] == "factors"
             dim, parts = backbone.dim, config["parts"]
             segmenter.head = FactorHead(dim, parts) if of_factors else as_configured(dim, parts, config)
+            if "object.weight" in state:  # before 2026-11-28 it was lines
+                segmenter.know_object([(state["object.weight"].flatten(1), state["object.bias"])])
+                state = segmenter.own_state() | {name: state[name] for name in state if name.startswith("head.")}
             segmenter.finds = config["finds"]
-            if len(state["object.weight"]) == 1:  # before 2026-11-27 it was one for the whole cell
-                state = state | {name: state[name].repeat_interleave(4, 0) for name in ("object.weight", "object.bias")}
             nn.ModuleDict({"head": segmenter.head, "object": segmenter.object}).load_state_dict(state)
         case "deeplab":
             segmenter = DeepLab(config["parts"], config["size"], config["caffe"])

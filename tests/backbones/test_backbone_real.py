@@ -55,7 +55,8 @@ def test_bfloat16_agrees_with_float32(shared: Path, name: str, side: int) -> Non
     assert cosine.mean() > 0.999
     assert not torch.equal(exact(photos), quick(photos))
     assert quick(photos).dtype == torch.float32
-    torch.testing.assert_close(quick(photos)[1:2], quick(photos[1:2]), rtol=0.05, atol=5e-3)
+    alone = (quick(photos)[1:2] * quick(photos[1:2])).sum(1)  # a batch of another size is rounded otherwise
+    assert alone.mean() > 0.999 and alone.min() > 0.99
 
 
 def test_dinov2_tells_the_bird_from_its_background(shared: Path) -> None:

@@ -26,7 +26,8 @@ def model() -> PartModel:
     segmenter.finds = True
     g = torch.Generator().manual_seed(0)
     segmenter.head.weight.data.copy_(torch.randn(4, segmenter.backbone.dim, generator=g))
-    segmenter.object.weight.data.copy_(torch.randn(4, segmenter.backbone.dim, 1, 1, generator=g))
+    for layer in segmenter.object[::2]:
+        layer.weight.data.copy_(torch.randn(layer.weight.shape, generator=g))
     return PartModel(segmenter)
 
 

@@ -2,7 +2,16 @@
 
 from meronym.masks.base import Finder
 from meronym.masks.pieces import pieces
-from meronym.masks.split import Lines, Split, along_edges, certainty, learn_object, object_classifiers
+from meronym.masks.split import (
+    WIDTH,
+    Layers,
+    Split,
+    along_edges,
+    certainty,
+    found_quarters,
+    object_lines,
+    object_network,
+)
 from meronym.masks.tokencut import TokenCut
 from meronym.masks.u2net import U2Net
 
@@ -15,10 +24,12 @@ FINDERS: dict[str, type[Finder]] = {
 __all__ = [
     "FINDERS",
     "Finder",
-    "Lines",
+    "WIDTH",
+    "Layers",
     "along_edges",
     "certainty",
-    "learn_object",
-    "object_classifiers",
+    "found_quarters",
+    "object_lines",
+    "object_network",
     "pieces",
 ]

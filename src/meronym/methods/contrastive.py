@@ -97,9 +97,10 @@ class Contrastive(FrozenMethod):
         self, segmenter: HeadSegmenter, features: FeatureSet, collection: Collection, run: Run, seed: int
     ) -> dict[str, Any]:
         assert self.centre is not None
-        segmenter.centre, features = self.centre, features.touched(TOUCHED if is_transformer(self.backbone) else 0.5)
-        if is_transformer(self.backbone) and segmenter.parts <= FEW:
-            features = as_seen(features, segmenter, given=collection.masked)
+        given, wide = collection.masked, is_transformer(self.backbone)
+        segmenter.centre, features = self.centre, features.touched(TOUCHED if wide else 0.5)
+        if wide and segmenter.parts <= FEW:
+            features = as_seen(features, given)
         finer = segmenter.with_parts(self.trained(segmenter.parts))
         head = finer.head
         assert isinstance(head, LinearHead)
@@ -114,15 +115,23 @@ class Contrastive(FrozenMethod):
         outcome = training.outcome()
         head.cpu()  # where points are
         if finer.parts > segmenter.parts:
-            given = collection.masked
-            sure = object_certainty(segmenter, head, features, seed) if given else torch.ones(finer.parts)
-            head = merged(head, segmenter.parts, points, sure)
+            certain = torch.ones(finer.parts)
+            if given:
+                certain = object_certainty(head, features, segmenter.centre, seed)
+            head = merged(head, segmenter.parts, points, certain)
         segmenter.head = head
         return outcome
 
 
+def likeness(features: FeatureSet, maps: Float[Tensor, "B D h w"]) -> Float[Tensor, "B h w"]:
+    """How surely cells look like object: to lines, which cannot learn the branches that masks hold as well."""
+    assert features.lines is not None, "a method that learns from a frozen backbone finds the objects first"
+    weight, bias = map(torch.from_numpy, features.lines[0])
+    return F.conv2d(maps, weight[:, :, None, None], bias).sigmoid().mean(1)
+
+
 @torch.no_grad()
-def as_seen(features: FeatureSet, segmenter: HeadSegmenter, given: bool) -> FeatureSet:
+def as_seen(features: FeatureSet, given: bool) -> FeatureSet:
     """The same on cells that look like object, for few parts: these divide otherwise because of any that are none.
 
     given: by masks, that is; what they hold and what is less than NOTHING sure is left out. Without, what is more than
@@ -130,19 +139,12 @@ def as_seen(features: FeatureSet, segmenter: HeadSegmenter, given: bool) -> Feat
     """
     seen = features.foreground.copy()
     for positions, maps, _ in features.batches():
-        these, sure = seen[positions.start : positions.stop], _sure(segmenter, maps).numpy()
+        these, sure = seen[positions.start : positions.stop], likeness(features, maps).numpy()
         if given:
             these[sure < NOTHING] = 0
         else:
             these[sure > LIKELY] = 255
     return replace(features, foreground=seen)
-
-
-def _sure(segmenter: HeadSegmenter, maps: Float[Tensor, "B D h w"]) -> Float[Tensor, "B h w"]:
-    """How surely each cell is object."""
-    sure = segmenter.find(maps.to(segmenter.object.weight.device))
-    assert sure is not None, "a method that learns from a frozen backbone finds the objects first"
-    return sure.cpu()
 
 
 @torch.no_grad()
@@ -164,15 +166,12 @@ def merged(head: LinearHead, parts: int, points: Float[Tensor, "N D"], certainty
 
 
 @torch.no_grad()
-def object_certainty(
-    segmenter: HeadSegmenter, head: LinearHead, features: FeatureSet, seed: int
-) -> Float[Tensor, " K"]:
-    """How surely the cells of each part are object, 0 to 1, as the segmenter finds it in some of the photos."""
+def object_certainty(head: LinearHead, features: FeatureSet, centre: float, seed: int) -> Float[Tensor, " K"]:
+    """How surely the cells of each part are object, 0 to 1, in some of the photos."""
     some = features.select(range(0, len(features), -(-len(features) // SOME)))
-    (points, _), (plain, _) = (sample_points(some, centre, seed, POINTS) for centre in (segmenter.centre, 0.0))
-    sure = _sure(segmenter, plain.T[None, :, :, None]).flatten()
+    (points, _), (plain, _) = (sample_points(some, share, seed, POINTS) for share in (centre, 0.0))
     shares = of_points(head, points).softmax(0)
-    return shares @ sure / shares.sum(1).clamp(min=1e-6)
+    return shares @ likeness(features, plain.T[None, :, :, None]).flatten() / shares.sum(1).clamp(min=1e-6)
 
 
 class HeadTraining(Training):

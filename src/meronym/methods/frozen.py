@@ -13,7 +13,7 @@ from PIL import Image
 from meronym.backbones import FeatureCache, is_transformer, load_backbone
 from meronym.collections import Collection
 from meronym.features import FeatureSet, Views, extract
-from meronym.masks import Lines, along_edges, certainty, learn_object, object_classifiers, pieces
+from meronym.masks import Layers, along_edges, certainty, found_quarters, object_lines, object_network, pieces
 from meronym.methods.base import Method, check_parts, measured
 from meronym.model import PartModel, best_device
 from meronym.progress import progress, say
@@ -98,30 +98,29 @@ class FrozenMethod(Method):
         told = [collection.has_mask(row) for row in features.rows]
         given = features.select(np.flatnonzero(told).tolist())
         if given.masked:
-            weight, bias = lines = object_classifiers(given.maps(), [each / np.float32(255) for each in given.quarters])
+            quarters = [each / np.float32(255) for each in given.quarters]
+            lines, known = object_lines(given.maps(), quarters), object_network(given.maps(), quarters)
         else:
             say("no masks given: finding the objects by their features")
-            weight, bias = lines = learned_object(features, views)
+            lines = known = learned_object(features, views)
         blind = [i for i in range(len(features)) if not (given.masked and told[i])]
         if blind and given.masked:
             say(f"{len(blind):,} of {len(features):,} photos have no mask: finding their objects by what masks show")
         if blind:
             features = found_objects(features, views, lines, blind)
             check_parts(parts, len(features))
-        with torch.no_grad():
-            segmenter.object.weight.copy_(torch.from_numpy(weight)[:, :, None, None])
-            segmenter.object.bias.copy_(torch.from_numpy(bias))  # type: ignore[union-attr]
-        segmenter.finds = True
-        return segmenter, features
+        segmenter.know_object([(torch.from_numpy(weight), torch.from_numpy(bias)) for weight, bias in known])
+        return segmenter, dataclasses.replace(features, lines=lines)
 
 
-def learned_object(features: FeatureSet, views: Views) -> Lines:
+def learned_object(features: FeatureSet, views: Views) -> Layers:
     """What tells object from background where nobody says, learned from MOST_PHOTOS of the photos."""
     some = range(0, len(features), -(-len(features) // MOST_PHOTOS))
-    return learn_object(lambda: map(features.map, some), (_guide(features, views, i) for i in some))
+    quarters = found_quarters(lambda: map(features.map, some), (_guide(features, views, i) for i in some))
+    return object_lines(map(features.map, some), quarters, strength=1.0)
 
 
-def found_objects(features: FeatureSet, views: Views, lines: Lines, positions: Sequence[int]) -> FeatureSet:
+def found_objects(features: FeatureSet, views: Views, lines: Layers, positions: Sequence[int]) -> FeatureSet:
     """The same features with the foreground that they themselves show at these positions.
 
     A photo without any object is left out; of several all are kept. Parts are learned on every cell that the object
