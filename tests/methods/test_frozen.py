@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from meronym.collections import open_collection
@@ -14,6 +15,20 @@ def test_parts_are_learned_on_every_cell_that_a_found_object_touches():
     (_, blind), (_, given) = (kmeans.prepare(photos, 3) for photos in (toy.without_masks(), toy))
     assert set(np.unique(blind.foreground)) == {0, 255}
     assert set(np.unique(given.foreground)) > {0, 255}
+
+
+def test_masks_teach_a_network_and_found_objects_lines():
+    toy = open_collection("toy:8", seed=0).split("train")
+    kmeans = METHODS["kmeans"](backbone="efficientnet_lite0", size=128).resolved(3)
+    for photos in (toy.without_masks(), toy):
+        segmenter, features = kmeans.prepare(photos, 3)
+        (weight, bias), maps = features.lines[0], torch.from_numpy(np.stack(list(features.maps()))).float()
+        lines = torch.nn.functional.conv2d(maps, *map(torch.from_numpy, (weight[:, :, None, None], bias)))
+        found = segmenter.object(maps)
+        assert torch.allclose(found, lines, atol=1e-3) == (photos is not toy)
+        if photos is toy:
+            true = torch.from_numpy(features.quarters > 127)
+            assert ((segmenter.outline(maps) > 0.5) == true).float().mean() > 0.9
 
 
 def test_where_some_photos_have_masks_the_objects_of_the_others_are_found(tmp_path, capsys):
