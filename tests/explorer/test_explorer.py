@@ -342,8 +342,10 @@ def test_it_serves_in_a_notebook_too_and_ends_with_ctrl_c(run, monkeypatch):
         explorer.explore(run, open_browser=False)
         return "ended"
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs do not hear it
     person = threading.Thread(target=interrupt)
     person.start()
     with closing(asyncio.new_event_loop()) as loop:  # as a notebook's, it leaves Ctrl+C to the cell
         assert loop.run_until_complete(cell()) == "ended"
     person.join()
+    signal.signal(signal.SIGINT, before)
