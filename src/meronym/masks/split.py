@@ -32,8 +32,8 @@ from meronym.masks.base import Finder, Maps
 
 CELLS_A_PHOTO, CELLS = 40, 15_000
 """What a line sees of each photo, or more where all photos together would have fewer than that."""
-WIDTH, CELLS_OF_NETWORK, EPOCHS = 128, 80_000, 10
-"""Of the network: its hidden layer, how many cells of all photos it sees, and how often."""
+WIDTH, CELLS_OF_NETWORK, EPOCHS, STEPS = 128, 80_000, 10, 150
+"""Of the network: its hidden layer, how many cells of all photos it sees, how often, and in how many steps at least."""
 
 Layers = list[tuple[Float[np.ndarray, "_ _"], Float[np.ndarray, " _"]]]
 """Weights (out, in) and biases, one line or a network with ReLU between its layers. The sigmoid of what comes out is
@@ -137,7 +137,10 @@ def object_network(maps: Iterable[Float[np.ndarray, "D h w"]], quarters: Sequenc
     points, kinds = _sampled(maps, quarters, CELLS_OF_NETWORK // len(quarters))
     size = math.sqrt(points.shape[1])  # features have length 1; so their values are of the size that it expects
     batch: Any = min(1024, len(points))
-    network = MLPClassifier(WIDTH, batch_size=batch, learning_rate_init=2e-3, max_iter=EPOCHS, tol=0, random_state=0)
+    rounds = max(EPOCHS, STEPS * batch // len(points))  # of few cells, a round is few steps
+    network = MLPClassifier(
+        WIDTH, batch_size=batch, learning_rate_init=2e-3, max_iter=rounds, n_iter_no_change=rounds, random_state=0
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is not to fit them to the last
         network.fit(size * points, kinds)
