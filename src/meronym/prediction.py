@@ -7,6 +7,7 @@ out/coco.json, ...  the formats asked for, made from the label maps
 """
 
 import json
+import os
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -196,10 +197,10 @@ def _changed(path: Path) -> int:
 
     Photos that somebody put into images/, and what other programs keep there, do not count.
     """
-    files = [path, path.with_suffix(".config.xml")]
-    if path.is_dir():
-        below = (file for suffix in OWN for file in path.rglob(f"*{suffix}"))
-        files = [file for file in below if "images" not in file.relative_to(path).parts]
+    files = [path, path.with_suffix(".config.xml")] if not path.is_dir() else []
+    for folder, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if name != "images"]  # there may be many photos
+        files += [Path(folder, name) for name in names if name.endswith(OWN)]
     return max((file.stat().st_mtime_ns for file in files if file.exists()), default=0)
 
 

@@ -315,7 +315,7 @@ def build(config: dict[str, Any], state: dict[str, Tensor]) -> Segmenter:
             of_factors = config["kind"] == "factors"
             dim, parts = backbone.dim, config["parts"]
             segmenter.head = FactorHead(dim, parts) if of_factors else as_configured(dim, parts, config)
-            if "object.weight" in state:  # before 2026-11-28 it was lines
+            if "object.weight" in state:  # of a model that was made before there was a network: lines
                 segmenter.know_object([(state["object.weight"].flatten(1), state["object.bias"])])
                 state = segmenter.own_state() | {name: state[name] for name in state if name.startswith("head.")}
             segmenter.finds = config["finds"]

@@ -96,10 +96,10 @@ def _task(item: Item, names: Sequence[str], prefix: str) -> dict[str, Any]:
             "image_rotation": 0,
             "value": {"format": "rle", "rle": encode_brush(mask), "brushlabels": [names[part - 1]]},
         }
-        results.append(result if sure is None else {**result, "score": sure[part - 1]})
+        results.append(result if sure is None else {**result, "score": round(sure[part - 1], 6)})
     prediction: dict[str, Any] = {"model_version": "meronym", "result": results}
     if item.confidence is not None and results:
-        prediction["score"] = float(item.confidence[item.labels > 0].mean(dtype=np.float64))
+        prediction["score"] = round(float(item.confidence[item.labels > 0].mean(dtype=np.float64)), 6)
     url = prefix + quote(item.name, errors="surrogateescape")
     data = {"image": url, "photo": item.name, "width": width, "height": height, "parts": list(names)}
     return {"data": data, "predictions": [prediction]}

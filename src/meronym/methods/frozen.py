@@ -50,11 +50,13 @@ class FrozenMethod(Method):
     masks: Literal["none"] | None = None
 
     def seen(self, collection: Collection) -> Collection:
+        if self.masks == "none":
+            return collection.without_masks()
         marked = sum(map(collection.marked, range(len(collection))))
-        few = 0 < marked < min(FEW_MARKED, len(collection) / 10)
-        if few:
+        if 0 < marked < min(FEW_MARKED, len(collection) / 10):
             say(f"only {marked:,} of {len(collection):,} photos say where the object is: too few to learn from")
-        return collection.without_masks() if few or self.masks == "none" else collection
+            return collection.without_masks()
+        return collection
 
     def resolved(self, parts: int) -> Self:
         if self.centre is not None:
