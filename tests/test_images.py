@@ -109,6 +109,20 @@ def test_photos_are_listed_in_natural_order_without_hidden_ones(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_a_folder_that_may_not_be_entered_is_passed_over(tmp_path, monkeypatch):
+    picture().save(tmp_path / "a.jpg")
+    (tmp_path / "lost+found").mkdir()
+    stat = os.stat
+
+    def refused(path, *args, **options):
+        if isinstance(path, (str, os.PathLike)) and "lost+found/" in os.fspath(path):
+            raise PermissionError(13, "Permission denied", path)
+        return stat(path, *args, **options)
+
+    monkeypatch.setattr(os, "stat", refused)
+    assert [path.name for path in images.list_photos(tmp_path)] == ["a.jpg"]
+
+
 def test_links_to_folders_are_followed_and_circles_end(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "real/a.jpg").touch()
@@ -126,7 +140,7 @@ def test_listing_what_is_no_folder(tmp_path):
         images.list_photos(tmp_path / "a.jpg")
 
 
-@pytest.mark.parametrize("form", ["1", "L", "zero-one", "RGB", "P", "I;16"])
+@pytest.mark.parametrize("form", ["1", "L", "zero-one", "RGB", "P", "I;16", "quantised", "cut out"])
 def test_masks_of_every_form_say_the_same(tmp_path, form):
     truth = np.zeros((6, 9), bool)
     truth[2:5, 3:7] = True
@@ -138,6 +152,12 @@ def test_masks_of_every_form_say_the_same(tmp_path, form):
     elif form == "P":
         grey = Image.fromarray(truth.astype(np.uint8))
         grey.putpalette([0, 0, 0, 200, 30, 30])
+    elif form == "quantised":
+        grey = grey.convert("RGB").quantize(2)  # its first entry is white
+        assert grey.getpalette()[:6] == [255] * 3 + [0] * 3
+    elif form == "cut out":
+        colours = np.dstack([np.full((6, 9, 3), 40, np.uint8), truth.astype(np.uint8) * 255])
+        grey = Image.fromarray(colours)
     else:
         grey = grey.convert(form)
     grey.save(tmp_path / "mask.png")

@@ -69,6 +69,25 @@ def test_a_map_of_another_photo_is_not_taken_for_ones_own(photos, tmp_path):
         assert json.loads(image.info["Meronym photo"]) == "0.png"
 
 
+def test_a_photo_that_has_another_size_now_needs_another_map(photos, tmp_path):
+    begin(photos, tmp_path / "out").label()
+    picture(30, 40).save(photos / "3.png")
+    with pytest.raises(FolderTaken, match=r"labels/3.png is of another size than .*3.png, which was changed since"):
+        begin(photos, tmp_path / "out").label()
+    (tmp_path / "out/labels/3.png").unlink()
+    begin(photos, tmp_path / "out").label()
+    with Image.open(tmp_path / "out/labels/3.png") as labels:
+        assert labels.size == (30, 40)
+
+
+def test_a_bad_mask_is_not_taken_for_a_bad_photo(photos, tmp_path):
+    (photos / "masks").mkdir()
+    (photos / "masks/3.png").touch()
+    begun = begin(photos, tmp_path / "out")
+    begun.label()
+    assert ("3.png", f"{photos / 'masks/3.png'}: empty file") in begun.skipped
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux only")
 def test_a_name_of_any_bytes_is_listed_and_hidden_files_are_no_folder_of_something_else(photos, tmp_path):
     os.rename(photos / "truncated.jpg", os.fsencode(photos) + b"/m\xf6we.jpg")
@@ -144,6 +163,28 @@ def test_what_a_person_changed_in_a_folder_is_not_written_over(photos, tmp_path)
         with pytest.raises(FolderTaken, match="was changed since"):
             begin(photos, tmp_path / "out").write(format)
         assert file.read_text() == "mine"
+
+
+def test_what_is_changed_after_an_export_was_interrupted_is_not_written_over(photos, tmp_path, monkeypatch):
+    begun = begin(photos, tmp_path / "out")
+    begun.label()
+    file = begun.write("coco")
+
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(prediction, "read_index", stop)
+        begin(photos, tmp_path / "out").write("coco")
+    assert begin(photos, tmp_path / "out").write("coco") == file  # whole, and ours
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(prediction, "read_index", stop)
+        begin(photos, tmp_path / "out").write("coco")
+    time.sleep(0.01)
+    file.write_text("mine")
+    with pytest.raises(FolderTaken, match="was changed since"):
+        begin(photos, tmp_path / "out").write("coco")
+    assert file.read_text() == "mine"
 
 
 def test_names_as_long_as_names_can_be(photos, tmp_path):

@@ -74,9 +74,7 @@ def list_photos(folder: str | os.PathLike[str]) -> list[Path]:
     Hidden files and folders (and `__MACOSX`) are left out, and folders below it that hold a run, predictions or found
     masks: their pictures are no photos. Links to folders are followed once.
 
-    Raises:
-        FileNotFoundError: there is no such folder.
-        NotADirectoryError: it is a file.
+    Raises FileNotFoundError where there is no such folder, NotADirectoryError where it is a file.
     """
     root = Path(folder)
     if not root.exists():
@@ -103,7 +101,8 @@ def list_photos(folder: str | os.PathLike[str]) -> list[Path]:
 
 def _made_here(folder: Path) -> bool:
     """Whether a folder is one that `train`, `predict` or `masks` made, by what these leave in it."""
-    if (folder / "settings.yaml").exists() and any((folder / name).is_dir() for name in ("model", "samples")):
+    a_run = os.path.exists(folder / "settings.yaml")  # False, as for all below, where the folder may not be entered
+    if a_run and any(os.path.isdir(folder / name) for name in ("model", "samples")):
         return True
     for record in (folder / "predict.json", folder / "masks.json"):
         try:
@@ -124,9 +123,7 @@ def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:
 def peek(path: str | os.PathLike[str]) -> Header:
     """The header of a photo, without decoding it: cheap enough to run over a whole folder.
 
-    Raises:
-        BadPhoto: missing, empty, not a picture, or too many pixels. Damage further in shows in `open_photo`
-            only.
+    Raises `BadPhoto`: missing, empty, not a picture, or too many pixels. Damage further in shows in `open_photo` only.
     """
     with _open(path) as image:
         return Header(image.size, _has_alpha(image))
@@ -143,9 +140,7 @@ def open_photo(path: str | os.PathLike[str], least: int | None = None) -> Image.
         least: for a small picture of a large photo, fast: a JPEG is read at a half, quarter or eighth of its
             size, as long as no side falls below so many pixels.
 
-    Raises:
-        BadPhoto: missing, empty, truncated, not a picture, or more pixels than twice
-            `PIL.Image.MAX_IMAGE_PIXELS`.
+    Raises `BadPhoto`: missing, empty, truncated, not a picture, or more pixels than twice `PIL.Image.MAX_IMAGE_PIXELS`.
     """
     with _open(path) as image:
         if least is not None:
@@ -161,8 +156,7 @@ def as_photo(image: Image.Image) -> Image.Image:
 def open_alpha(path: str | os.PathLike[str]) -> np.ndarray | None:
     """The object as a photo's own alpha channel shows it: bool (H, W), upright; None if hardly anything is left out.
 
-    Raises:
-        BadPhoto: as in `open_photo`.
+    Raises `BadPhoto` as `open_photo` does.
     """
     with _open(path) as image:
         if not _has_alpha(image):
@@ -175,24 +169,30 @@ def open_alpha(path: str | os.PathLike[str]) -> np.ndarray | None:
 def open_mask(path: str | os.PathLike[str]) -> np.ndarray:
     """A foreground mask: bool (H, W), upright.
 
-    In a grey, colour or 16-bit picture the object is what is brighter than half; in a palette picture, or one
-    that holds nothing above 1, it is what is not zero.
-
-    Raises:
-        BadPhoto: as in `open_photo`.
+    The object is what is not transparent, if anything is; else what is brighter than half, or, in a palette of more
+    than dark and light greys and in a picture that holds nothing above 1, what is not zero. Raises `BadPhoto` as
+    `open_photo` does.
     """
+    cut_out = open_alpha(path)
+    if cut_out is not None:
+        return cut_out
     with _open(path) as image:
-        if image.mode in ("1", "P"):
-            return np.asarray(_decode(path, image, lambda im: im)) != 0
-        rgb = np.asarray(_decode(path, image, lambda im: _to_rgb(im, paper=(0, 0, 0)).convert("L")))
-    return rgb > (127 if rgb.max(initial=0) > 1 else 0)
+        return np.asarray(_decode(path, image, _object_in))
+
+
+def _object_in(mask: Image.Image) -> Image.Image:
+    if mask.mode == "P":
+        entries = np.reshape(mask.getpalette("RGB"), (-1, 3))[[index for _, index in mask.getcolors(256)]]
+        if np.ptp(entries, axis=1).any() or entries.min() > 127 or entries.max() <= 127:
+            return Image.fromarray(np.asarray(mask) != 0)
+    grey = np.asarray(_to_rgb(mask, paper=(0, 0, 0)).convert("L"))
+    return Image.fromarray(grey > (127 if grey.max(initial=0) > 1 else 0))
 
 
 def open_labels(path: str | os.PathLike[str]) -> np.ndarray:
     """A label map, one index a pixel (a palette, 1-bit, 8-bit or 16-bit grey PNG): uint8 (H, W), upright.
 
-    Raises:
-        BadPhoto: as in `open_photo`; or it is a colour picture, or holds an index above 255.
+    Raises `BadPhoto` as `open_photo` does, and where it is a colour picture, or holds an index above 255.
     """
     with _open(path) as image:
         if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
@@ -352,12 +352,12 @@ def _why_unreadable(path: Path, error: Exception) -> str:
         return f"more than {limit} megapixels; make it smaller"
     if isinstance(error, MemoryError):
         return "too large for this machine's memory; make it smaller"
-    if not path.exists():
-        return "no such file"
-    if path.is_dir():
+    if os.path.isdir(path):
         return "a folder, not a photo"
     if isinstance(error, PermissionError):
         return "may not be read; check its permissions"
+    if not os.path.exists(path):
+        return "no such file"
     if path.stat().st_size == 0:
         return "empty file"
     if isinstance(error, Image.UnidentifiedImageError):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import ExifTags, Image
 
 from meronym.ahead import ahead
 from meronym.annotations import FORMATS, Item, find, write
@@ -65,8 +66,9 @@ class Labeller:
             for i, read in ahead(self.collection.__getitem__, photos, READERS, 2 * READERS):
                 try:
                     yield read.result()
-                except BadPhoto as error:
-                    bad.append((i, error.reason))
+                except BadPhoto as error:  # of the photo, or of its mask
+                    own = error.path == str(self.collection.records[i].photo)
+                    bad.append((i, error.reason if own else str(error)))
 
         def save(parts: Parts) -> int:
             save_parts(self.places[number[parts.id or ""]], self.edits.apply(parts))
@@ -112,6 +114,12 @@ class Predictions(Labeller):
                     f"{place} is of {other}, and {id_} belongs there now, as photos were added or taken away: "
                     "move it elsewhere, or choose another folder with --out"
                 )
+        for record, place in zip(self.collection.records, self.places, strict=True):
+            if _of_another_size(place, record.photo):
+                raise FolderTaken(
+                    f"{place} is of another size than {record.photo}, which was changed since: "
+                    "move it elsewhere, and the photo is labelled anew"
+                )
         wanted = [i for i, id_ in enumerate(self.ids) if id_ not in self.left_out]
         missing = [i for i in wanted if not is_whole(self.places[i])]
         done = len(wanted) - len(missing)
@@ -142,9 +150,16 @@ class Predictions(Labeller):
         ours = self.made.get(path.name) in (0, _changed(path))
         if path.exists() and not ours:
             raise FolderTaken(f"{path} was not made by this command, or was changed since: move it elsewhere")
+        before = self.made.get(path.name)
         self._record(path.name, 0)
-        with progress(path.name, len(self.ids)) as advance:
-            write_edited(format, self._items(advance, chosen is FORMATS["overlay"]), path, self.edits, self.model.names)
+        try:
+            with progress(path.name, len(self.ids)) as advance:
+                items = self._items(advance, chosen is FORMATS["overlay"])
+                write_edited(format, items, path, self.edits, self.model.names)
+        except BaseException:
+            if before and _changed(path) == before:  # nothing of it was touched: whoever changes it now is not us
+                self._record(path.name, before)
+            raise
         self._record(path.name, _changed(path))
         return path
 
@@ -190,6 +205,16 @@ class Predictions(Labeller):
                 "choose another folder with --out"
             )
         return before
+
+
+def _of_another_size(place: Path, photo: Path) -> bool:
+    """Whether a label map is not of its photo's size, upright; False where one of them cannot be read."""
+    try:
+        with Image.open(place) as labels, Image.open(photo) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+            return labels.size != (image.size[::-1] if turned else image.size)
+    except Exception:  # decoders raise nearly anything on a damaged file
+        return False
 
 
 def _changed(path: Path) -> int:

@@ -67,6 +67,16 @@ def test_masks_that_were_made_for_the_whole_folder_stay_its_own(birds):
     assert len(collection) == 6 and [r.id for r in collection.records if r.mask] == ["images/b2.jpg"]
 
 
+@pytest.mark.parametrize("begun", [(), ("extra/b2.png",)])
+def test_masks_that_are_only_begun_do_not_hide_photos(birds, begun):
+    shutil.copytree(birds, birds / "images")
+    shutil.copytree(birds / "nest", birds / "extra")
+    (birds / "masks").mkdir()
+    for name in begun:
+        save_mask(birds / "masks" / name)
+    assert len(open_collection(birds)) == 7
+
+
 def test_a_bad_mask_that_is_not_used_costs_no_photo(birds):
     save_mask(birds / "masks/b2.png")
     Image.new("L", (3, 3)).save(birds / "masks/b10.png")

@@ -79,10 +79,13 @@ def _existing_folder(root: Path) -> Path:
 
 
 def _photo_root(root: Path) -> Path:
-    """ROOT/images or ROOT/photos if ROOT/masks lies beside it and does not hold the masks of ROOT, else ROOT."""
+    """ROOT/images or ROOT/photos if ROOT/masks lies beside it and holds its masks, not those of ROOT; else ROOT."""
+    masks = root / "masks"
     for name in ("images", "photos"):
-        if (root / "masks").is_dir() and (root / name).is_dir() and not (root / "masks" / name).is_dir():
-            return root / name
+        if masks.is_dir() and (root / name).is_dir() and not (masks / name).is_dir():
+            stems = {_stem(path, masks) for path in list_photos(masks)}
+            if any(_stem(path, root / name) in stems for path in list_photos(root / name)):
+                return root / name
     return root
 
 
