@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import NoneType
 from typing import get_type_hints
@@ -21,6 +22,7 @@ from meronym.evaluation import results
 from meronym.evaluation.lines import plain, train_command
 from meronym.export import command
 from meronym.methods import Contrastive, ContrastiveDeepLab, KMeans
+from meronym.prediction import Predictions
 from pictures import disc, picture
 
 SMALL = ["--backbone", "efficientnet_lite0", "--no-report", "--parts", "3"]
@@ -248,6 +250,7 @@ def test_train_evaluate_results(meronym, capsys):
     code, lines = meronym("evaluate", "run", "toy:3", "--split", "train", "--results", "out")
     assert code == 0 and "meronym evaluate run toy:3 --split train --protocol box" in Path("out/toy.jsonl").read_text()
     assert Path("run/toy-train-box.svg").exists() and not Path("run/scores.json").exists()  # not of the run's own test
+    Path("run/report.html").touch()  # of the training, from before there were scores
     for protocol in ("regression", "box", "whole"):
         code, lines = meronym("evaluate", "run", "--protocol", protocol, "--results", "out")
         assert code == 0, lines
@@ -255,12 +258,43 @@ def test_train_evaluate_results(meronym, capsys):
     line = json.loads(Path("out/toy.jsonl").read_text().splitlines()[-1])
     again, scored = line["command"].split(" && ")
     code, lines = meronym(*shlex.split(again)[1:], "--no-report")
-    assert (code, lines[-1]) == (0, "run is finished")  # the command that is noted is the one that made it
+    assert (code, lines[-1]) == (
+        0,
+        "run is finished: run/report.html",
+    )  # the command that is noted is the one that made it
     assert scored == "meronym evaluate run --protocol whole"
     page = Path("page.md").read_text()
     assert "## toy, test split, protocol `box`" in page and "## toy, test split, protocol `whole`" in page
     assert json.loads(Path("run/scores.json").read_text())["kpr"] > 0 and "| KPR, all |" in page
+    report = Path("run/report.html").read_text()
+    assert "FG-NMI" in report and "landing" in report
     assert meronym("info")[0] == 0
+
+
+def test_a_run_without_masks_never_uses_any(meronym, monkeypatch):
+    """But its scores in boxes are of the true boxes."""
+    assert meronym("train", "toy:9", "--run", "run", *QUICK, "masks=none")[0] == 0
+    seen = {}
+
+    def see(name, model, *rest, **more):
+        seen[name] = rest, more
+        return {}
+
+    for name in ("evaluate_pixels", "evaluate_keypoints", "evaluate_regression", "evaluate_boundaries"):
+        monkeypatch.setattr(commands, name, partial(see, name))
+    commands.evaluate("run", protocol="regression", results="out")
+    (_, test), more = seen["evaluate_regression"]
+    assert not test.unmarked and more == {"masks": False}
+    commands.evaluate("run", protocol="boundaries", results="out")
+    assert not seen["evaluate_boundaries"][0][0].unmarked
+    for protocol, blind in (("box", False), ("whole", True)):
+        with pytest.raises(ValueError, match="unpack"):  # of what is seen here nothing comes
+            commands.evaluate("run", protocol=protocol, results="out")
+        assert seen["evaluate_pixels"][0][0].unmarked == blind
+    shown = []
+    monkeypatch.setattr(Predictions, "label", lambda self, *_: shown.append(self.collection.unmarked))
+    commands.predict("run", "toy:9", out="labels")
+    assert shown == [True]
 
 
 def test_each_demo_has_a_folder_of_its_own(monkeypatch):

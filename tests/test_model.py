@@ -123,6 +123,14 @@ def test_a_model_of_whole_photos_stays_with_them(model):
     mask[4:9, 12:42] = True
     labels = model.predict(picture(60, 20), mask=mask).labels
     assert np.array_equal(labels > 0, mask) and labels[6, [12, 19, 20, 39, 40]].tolist() == [1, 1, 2, 2, 3]
+    assert np.array_equal(model.predict(picture(60, 20), box=(12, 4, 42, 9)).labels, labels)
+
+
+@pytest.mark.parametrize("zoom", [True, False])
+def test_a_box_without_area_is_an_error(model, zoom):
+    model.segmenter.zoom = zoom
+    with pytest.raises(ValueError, match="x0 < x1 and y0 < y1 are needed"):
+        model.predict(picture(60, 20), box=(42, 4, 12, 9))
 
 
 def test_save_replaces_whole_files(tmp_path, monkeypatch):

@@ -135,13 +135,12 @@ def evaluate(
     model = PartModel.load(run)
     before = Run.read(run)
     everything = open_photos(before, photos, kind)
-    if before.get("masks") == "none":
-        everything = everything.without_masks()
-    collection = everything.split(split)
+    seen = everything.without_masks() if before.get("masks") == "none" else everything
+    collection = (seen if protocol == "whole" else everything).split(split)  # the others are told no mask, but the box
     own = split == "test" and (photos is None or _trained_on(run, photos))  # what the run's report shows
     say(collection.summary())
     if protocol == "regression":
-        found = evaluate_regression(model, everything.split("train"), collection)
+        found = evaluate_regression(model, everything.split("train"), collection, masks=seen is everything)
     elif protocol == "boundaries":
         found = evaluate_boundaries(model, collection)
     else:
@@ -160,6 +159,8 @@ def evaluate(
         path = Path(run) / "scores.json"
         merged = (json.loads(path.read_text()) if path.exists() else {}) | scores
         write_atomically(path, json.dumps(merged, indent=2) + "\n")
+        if (Path(run) / "report.html").exists():
+            write_report(run, model, seen.split("train"), skipped=model.about.get("skipped", ()))
     return scores
 
 
@@ -233,6 +234,8 @@ def predict(
     model, edits = PartModel.load(home), load(home)
     formats = checked_formats(format, edits, model.names)
     collection = _opened(photos, kind)
+    if model.about.get("masks") == "none":
+        collection = collection.without_masks()
     source = str(Path(photos).resolve()) if Path(photos).exists() else str(photos)
     left_out = edits.wrong & set(collection.ids) if _trained_on(home, photos) else frozenset()
     if left_out:

@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -73,7 +73,6 @@ def list_photos(folder: str | os.PathLike[str]) -> list[Path]:
 
     Hidden files and folders (and `__MACOSX`) are left out, and folders below it that hold a run, predictions or found
     masks: their pictures are no photos. Links to folders are followed once.
-
     Raises FileNotFoundError where there is no such folder, NotADirectoryError where it is a file.
     """
     root = Path(folder)
@@ -182,7 +181,8 @@ def open_mask(path: str | os.PathLike[str]) -> np.ndarray:
 
 def _object_in(mask: Image.Image) -> Image.Image:
     if mask.mode == "P":
-        entries = np.reshape(mask.getpalette("RGB"), (-1, 3))[[index for _, index in mask.getcolors(256)]]
+        used: list[Any] = [index for _, index in mask.getcolors(256) or []]
+        entries = np.reshape(mask.getpalette("RGB") or [], (-1, 3))[used]
         if np.ptp(entries, axis=1).any() or entries.min() > 127 or entries.max() <= 127:
             return Image.fromarray(np.asarray(mask) != 0)
     grey = np.asarray(_to_rgb(mask, paper=(0, 0, 0)).convert("L"))

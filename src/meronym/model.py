@@ -108,6 +108,8 @@ class PartModel:
         if mask is not None and mask.shape != sample.image.size[::-1]:
             sizes = mask.shape[::-1], sample.image.size
             raise BadPhoto(sample.id or "photo", "its mask is {0[0]}x{0[1]}, the photo {1[0]}x{1[1]}".format(*sizes))
+        if box is not None and not (box[0] < box[2] and box[1] < box[3]):
+            raise ValueError(f"box {box}: x0, y0, x1, y1 with x0 < x1 and y0 < y1 are needed")
         mask = None if mask is None else mask.astype(bool)
         return next(self._edited(self.stream([replace(sample, mask=mask, box=box)])))
 
@@ -225,6 +227,10 @@ class PartModel:
         labels = self.merged(labels)
         if sample.mask is not None:
             labels = labels * sample.mask
+        elif sample.box is not None and not self.segmenter.zoom:  # it looked at the whole photo
+            x0, y0, x1, y1 = sample.box
+            y, x = np.ogrid[: size[1], : size[0]]
+            labels = labels * ((x0 <= x) & (x < x1) & (y0 <= y) & (y < y1))
         return Parts(labels=labels, names=self.names, confidence=confidence, id=sample.id, image=sample.image)
 
     def save(self, folder: str | Path) -> Path:

@@ -86,6 +86,8 @@ def test_part_centres_are_those_of_the_stripes_within_the_mask():
     np.testing.assert_allclose(first[:2, 0], [(16 - 10) / 40, (21 - 10) / 40], atol=1e-6)
     np.testing.assert_allclose(first[:2, 1], (15 - 5) / 30, atol=1e-6)
     np.testing.assert_allclose(found.keypoints[0, :2], [[7 / 40, 10 / 30, 1], [10 / 40, 25 / 30, 1]], atol=1e-6)
+    untold = part_centres(PartModel(Stripes(PARTS)), Moving(), masks=False).places[0].reshape(PARTS, 2)
+    np.testing.assert_allclose(untold, [[(10 * k + 5) / 40, 0.5] for k in range(PARTS)], atol=1e-6)  # of whole stripes
 
 
 def test_a_keypoint_that_follows_the_parts_is_found_and_the_broken_photo_is_named(capsys):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -13,12 +14,13 @@ from contextlib import closing, suppress
 
 import numpy as np
 import pytest
+import yaml
 from jaxtyping import TypeCheckError
 from PIL import Image
 from rig import wait
 from test_routes import unrun
 
-from meronym import explorer
+from meronym import edits, explorer
 from meronym.collections import Sample
 from meronym.explorer.cache import Cache, remove_others
 from meronym.explorer.look import HIDDEN, SHARE, SURE, X0, Y1, X, Y, look_at, pack_figures, unpack_figures
@@ -309,6 +311,28 @@ def test_photos_that_moved_can_be_named(run, tmp_path):
     study = Study(run, tmp_path / "moved")
     assert len(study.photos) == 8
     study.close()
+
+
+def test_marks_of_other_photos_are_not_the_runs(run, study, tmp_path):
+    study.change({"wrong": [3]}, 0)
+    before = edits.load(run)
+    shutil.copytree(tmp_path / "birds", tmp_path / "others")
+    other = Study(run, tmp_path / "others")
+    assert other.state()["edits"]["wrong"] == []
+    other.change({"wrong": [1], "names": {"2": "head"}}, 0)
+    assert other.state()["edits"]["wrong"] == [1]
+    assert edits.load(run).wrong == before.wrong and edits.load(run).names == {2: "head"}
+    assert study.state()["edits"]["wrong"] == [3]
+    other.close()
+
+
+def test_a_run_without_masks_is_shown_without(run, study):
+    assert not study.collection.unmarked
+    settings = yaml.safe_load((run / "settings.yaml").read_text())
+    (run / "settings.yaml").write_text(yaml.safe_dump(settings | {"masks": "none"}))
+    blind = Study(run)
+    assert blind.collection.unmarked
+    blind.close()
 
 
 def test_without_the_extra_the_remedy_is_said(monkeypatch):

@@ -41,6 +41,17 @@ def test_the_photos_of_a_run_are_found_from_any_folder(tmp_path, monkeypatch):
     Run(before.folder, before.settings | of)  # where it was begun is no setting
 
 
+def test_photos_of_the_same_name_elsewhere_are_others(tmp_path):
+    for place in "ab":
+        (tmp_path / place / "birds").mkdir(parents=True)
+    settings = {"photos": "birds", "parts": 2, "at": str(tmp_path / "a")}
+    Run(tmp_path / "run", settings).log(0, {"total": 1})
+    with pytest.raises(RunExists, match="photos: .*a/birds there, .*b/birds here"):
+        Run(tmp_path / "run", settings | {"at": str(tmp_path / "b")})
+    (tmp_path / "a").rename(tmp_path / "c")  # the project moved
+    Run(tmp_path / "run", settings | {"at": str(tmp_path / "c")})
+
+
 def test_a_run_that_came_to_nothing_does_not_hold_its_folder(tmp_path):
     Run(tmp_path / "run", {"parts": 800})
     (tmp_path / "run/.settings.yaml.123").write_text("par")  # the power went while it was written

@@ -45,13 +45,14 @@ class Landmarks(NamedTuple):
         return Landmarks(self.places[chosen], self.keypoints[chosen], self.categories[chosen])
 
 
-def evaluate_regression(model: PartModel, fit: Collection, test: Collection) -> dict[str, float]:
+def evaluate_regression(model: PartModel, fit: Collection, test: Collection, masks: bool = True) -> dict[str, float]:
     """Errors ×100 of a model: regressions fitted on one split's photos, scored on another's.
 
+    masks: whether parts are looked for within the object's mask only.
     Raises ValueError for a collection without keypoints.
     """
     _check(test)
-    return scores(part_centres(model, fit), part_centres(model, test), test.category_names)
+    return scores(part_centres(model, fit, masks), part_centres(model, test, masks), test.category_names)
 
 
 def evaluate_baseline(
@@ -98,14 +99,14 @@ def scores(fit: Landmarks, test: Landmarks, category_names: tuple[str, ...]) -> 
     return result
 
 
-def part_centres(model: PartModel, collection: Collection) -> Landmarks:
-    """The centres of the parts in every usable photo."""
+def part_centres(model: PartModel, collection: Collection, masks: bool = True) -> Landmarks:
+    """The centres of the parts in every usable photo. masks: whether they are within the object's mask."""
 
     def centres() -> Iterator[tuple[Sample, np.ndarray]]:
         for sample, window, logits, _ in located(model, collection):
             grid = (logits.shape[2], logits.shape[1])
-            inside = np.ones(grid[::-1], np.float32) if sample.mask is None else crop_mask(sample.mask, window, grid)
-            object_ = torch.from_numpy(np.asarray(inside))
+            within = crop_mask(sample.mask, window, grid) if masks and sample.mask is not None else np.ones(grid[::-1])
+            object_ = torch.from_numpy(within.astype(np.float32))
             unit = soft_centres(model.shares(logits), object_, model.segmenter.corners).numpy()
             yield sample, _in_box(_out_of(window, unit), sample)
 

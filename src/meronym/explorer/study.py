@@ -9,6 +9,7 @@ import secrets
 import threading
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +27,7 @@ from meronym.explorer.predictor import SOMETIME, Predictor
 from meronym.explorer.tally import landing, merged, present, scattered, sureness, together, unusual
 from meronym.model import PartModel
 from meronym.report.survey import PRESENT
-from meronym.training.run import Run, open_photos
+from meronym.training.run import Run, open_photos, photos_of
 
 STRIP = 12
 """Close-ups on each end of a part's strip."""
@@ -55,8 +56,10 @@ class Study:
     def __init__(self, run: str | Path, photos: str | Path | None = None, kind: str | None = None) -> None:
         self.run = Path(run)
         self.model = PartModel.load(self.run)
-        self.collection = _collection(Run.read(self.run), photos, kind)
-        self.edits = edits_file.load(self.run)
+        settings = Run.read(self.run)
+        self.collection = _collection(settings, photos, kind)
+        self._own, self._marked = photos is None or not _are_others(settings, photos), frozenset[str]()
+        self.edits = self._saved()
         self.edits.shown(self.model.names)
         self.revision = 0
         path = self.run / "explorer" / f"cache-{_fingerprint(self.run, self.collection)}.sqlite"
@@ -115,13 +118,19 @@ class Study:
             wrong = frozenset(self.collection.ids[number] for number in _numbers(content, len(self.collection)))
             edits = Edits(names, wanted.colours, wanted.groups, wrong | elsewhere)
             edits.shown(self.model.names)
-            edits.save(self.run)
-            self.edits = edits
+            of_run = edits if self._own else replace(edits, wrong=edits_file.load(self.run).wrong)
+            of_run.save(self.run)
+            self.edits, self._marked = edits, wrong
             self.revision += 1
+
+    def _saved(self) -> Edits:
+        """As the run has them; of other photos than its own those are wrong that were marked in this session."""
+        saved = edits_file.load(self.run)
+        return saved if self._own else replace(saved, wrong=self._marked)
 
     def _read_again(self) -> None:
         """The file is what counts: it may have been changed by hand, or by another explorer. Raises `BadEdits`."""
-        saved = edits_file.load(self.run)
+        saved = self._saved()
         if saved != self.edits:
             saved.shown(self.model.names)
             self.edits = saved
@@ -295,11 +304,18 @@ def _numbers(content: Mapping[str, Any], photos: int) -> list[int]:
 def _collection(settings: Mapping[str, Any], photos: str | Path | None, kind: str | None) -> Collection:
     """The photos to show: those the run was trained on, unless others are given."""
     try:
-        return open_photos(settings, photos, kind)
+        shown = open_photos(settings, photos, kind)
+        return shown.without_masks() if settings.get("masks") == "none" else shown
     except CollectionNotFound as error:
         if photos:
             raise
         raise CollectionNotFound(f"{error}; if the photos have moved: meronym explore RUN PHOTOS") from error
+
+
+def _are_others(settings: Mapping[str, Any], photos: str | Path) -> bool:
+    """Whether these are not the run's own photos, which are still where they were."""
+    own = Path(photos_of(settings))
+    return own.exists() and own.resolve() != Path(photos).resolve()
 
 
 def _fingerprint(run: Path, collection: Collection) -> str:
