@@ -151,7 +151,7 @@ def evaluate(
         write_atomically(picture, landing_svg(counts, names, kinds))
         say(f"which part is where: {picture}")
     scores = {name: round(value, 3) for name, value in found.items()}
-    line = result_line(model, before, collection, split, protocol) | scores
+    line = result_line(model, before, seen.split(split), split, protocol) | scores
     words = ["meronym", "evaluate", run, *([photos] if photos else []), *(["--kind", kind] if kind else [])]
     words += [*(["--split", split] if split != "test" else []), "--protocol", protocol]
     append(results, line | {"command": f"{train_command(run, before)} && {shlex.join(map(str, words))}"})

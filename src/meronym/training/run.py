@@ -75,7 +75,7 @@ class Run:
             for key in sorted({*before, *self.settings})
             if key != "at" and before.get(key) != self.settings.get(key)
         ]
-        if not changed and "photos" in before and not drawn(before["photos"]):
+        if not changed and "at" in before and not drawn(before["photos"]):
             there, here = (Path(photos_of(settings)) for settings in (before, self.settings))
             if there.exists() and here.exists() and not there.samefile(here):
                 changed = [f"photos: {there.resolve()} there, {here.resolve()} here"]
