@@ -29,7 +29,7 @@ from meronym.methods.frozen import FrozenMethod
 from meronym.model import PartModel, run_folder
 from meronym.progress import say
 from meronym.report import landing_svg, save_levels, write_report
-from meronym.training.run import Run, open_photos, photos_of
+from meronym.training.run import Run, as_trained, open_photos, trained_on
 
 STABILITY = "stability.json"
 
@@ -135,7 +135,7 @@ def evaluate(
     model = PartModel.load(run)
     before = Run.read(run)
     everything = open_photos(before, photos, kind)
-    seen = everything.without_masks() if before.get("masks") == "none" else everything
+    seen = as_trained(before, everything)
     collection = (seen if protocol == "whole" else everything).split(split)  # the others are told no mask, but the box
     own = split == "test" and (photos is None or _trained_on(run, photos))  # what the run's report shows
     say(collection.summary())
@@ -233,9 +233,7 @@ def predict(
     by, home = cluster.at(ray, run) if ray else None, run_folder(run)
     model, edits = PartModel.load(home), load(home)
     formats = checked_formats(format, edits, model.names)
-    collection = _opened(photos, kind)
-    if model.about.get("masks") == "none":
-        collection = collection.without_masks()
+    collection = as_trained(model.about, _opened(photos, kind))
     source = str(Path(photos).resolve()) if Path(photos).exists() else str(photos)
     left_out = edits.wrong & set(collection.ids) if _trained_on(home, photos) else frozenset()
     if left_out:
@@ -301,10 +299,8 @@ def _opened(photos: str | Path, kind: str | None) -> Collection:
 
 
 def _trained_on(run: str | Path, photos: str | Path) -> bool:
-    """Whether these are the photos of the run itself, by whose ids its edits go."""
-    if not (Path(run) / "settings.yaml").exists():
-        return False
-    return Path(photos_of(Run.read(run))).resolve() == Path(photos).resolve()
+    """The same, of a run folder or a model that came without its run."""
+    return (Path(run) / "settings.yaml").exists() and trained_on(Run.read(run), photos)
 
 
 def _method(name: str, backbone: str | None, settings: Mapping[str, Any] | None) -> Method:

@@ -211,6 +211,8 @@ def _of_another_size(place: Path, photo: Path) -> bool:
     """Whether a label map is not of its photo's size, upright; False where one of them cannot be read."""
     try:
         with Image.open(place) as labels, Image.open(photo) as image:
+            if labels.size == image.size and image.format == "PNG" and "exif" not in image.info:
+                return False  # to look for EXIF data behind its pixels, it would be decoded
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
             return labels.size != (image.size[::-1] if turned else image.size)
     except Exception:  # decoders raise nearly anything on a damaged file

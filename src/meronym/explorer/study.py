@@ -27,7 +27,7 @@ from meronym.explorer.predictor import SOMETIME, Predictor
 from meronym.explorer.tally import landing, merged, present, scattered, sureness, together, unusual
 from meronym.model import PartModel
 from meronym.report.survey import PRESENT
-from meronym.training.run import Run, open_photos, photos_of
+from meronym.training.run import Run, as_trained, open_photos, photos_of, trained_on
 
 STRIP = 12
 """Close-ups on each end of a part's strip."""
@@ -58,7 +58,8 @@ class Study:
         self.model = PartModel.load(self.run)
         settings = Run.read(self.run)
         self.collection = _collection(settings, photos, kind)
-        self._own, self._marked = photos is None or not _are_others(settings, photos), frozenset[str]()
+        moved = not Path(photos_of(settings)).exists()
+        self._own, self._marked = photos is None or moved or trained_on(settings, photos), frozenset[str]()
         self.edits = self._saved()
         self.edits.shown(self.model.names)
         self.revision = 0
@@ -304,18 +305,11 @@ def _numbers(content: Mapping[str, Any], photos: int) -> list[int]:
 def _collection(settings: Mapping[str, Any], photos: str | Path | None, kind: str | None) -> Collection:
     """The photos to show: those the run was trained on, unless others are given."""
     try:
-        shown = open_photos(settings, photos, kind)
-        return shown.without_masks() if settings.get("masks") == "none" else shown
+        return as_trained(settings, open_photos(settings, photos, kind))
     except CollectionNotFound as error:
         if photos:
             raise
         raise CollectionNotFound(f"{error}; if the photos have moved: meronym explore RUN PHOTOS") from error
-
-
-def _are_others(settings: Mapping[str, Any], photos: str | Path) -> bool:
-    """Whether these are not the run's own photos, which are still where they were."""
-    own = Path(photos_of(settings))
-    return own.exists() and own.resolve() != Path(photos).resolve()
 
 
 def _fingerprint(run: Path, collection: Collection) -> str:

@@ -28,6 +28,16 @@ def open_photos(settings: Mapping[str, Any], photos: str | Path | None = None, k
     return open_again(photos or photos_of(settings), kind or (None if photos else settings["kind"]))
 
 
+def trained_on(settings: Mapping[str, Any], photos: str | Path) -> bool:
+    """Whether these are the photos of the run itself, by whose ids its edits go."""
+    return Path(photos_of(settings)).resolve() == Path(photos).resolve()
+
+
+def as_trained(settings: Mapping[str, Any], collection: Collection) -> Collection:
+    """A collection as the run sees it: without masks and boxes, if it was to find its parts without."""
+    return collection.without_masks() if settings.get("masks") == "none" else collection
+
+
 class RunExists(ValueError):
     """The folder holds a run of other settings; nothing of it was touched."""
 
