@@ -78,12 +78,14 @@ def test_object_box():
     assert object_box(Sample("a", image, mask, box=(1, 2, 3, 4))) == (1, 2, 3, 4)
 
 
-def test_found_box_is_around_the_largest_piece():
+def test_found_box_is_around_all_objects_but_not_around_crumbs():
     objects = torch.zeros(10, 20)
     assert found_box(objects, (400, 100)) == (0, 0, 400, 100)
     objects[0, 0] = objects[4:8, 10:20] = 0.9
     assert found_box(objects, (400, 100), pad=0) == (200, 40, 400, 80)
     assert found_box(objects, (400, 100), pad=0.05) == pytest.approx((190, 38, 400, 82))
+    objects[1:3, 2:7] = 0.9  # a quarter of the other's size
+    assert found_box(objects, (400, 100), pad=0) == (40, 10, 400, 80)
 
 
 @pytest.mark.parametrize("corners", [False, True])

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -103,22 +104,12 @@ def extract(
     whole: look at whole photos instead of the windows around their objects.
     least: a photo whose object covers fewer cells of the feature grid is skipped, with the others that cannot be used.
     """
-    views = Views(collection, segmenter, cache, whole)
-    skipped: dict[int, str] = {}
-    keys = views.keys(skipped)
-    usable = [i for i in range(len(collection)) if i not in skipped]
-    jobs = [Job(keys[i], lambda i=i: views.photo(i)) for i in usable]
-    bad: dict[int, str] = {}
-    with progress(f"{segmenter.backbone.name} features", len(jobs)) as advance:
-        paths = cached_features(segmenter.backbone, jobs, cache, progress=lambda done, _: advance(done), skipped=bad)
-    skipped |= {usable[j]: reason for j, reason in bad.items()}
+    views, skipped = Views(collection, segmenter, cache, whole), dict[int, str]()
     rows, kept, cells, quarters = [], [], [], []
-    for i, path in zip(usable, paths, strict=True):
-        if path is None:
-            continue
+    for i, path in views.features(range(len(collection)), skipped, f"{segmenter.backbone.name} features").items():
         try:
             grid = np.load(path, mmap_mode="r").shape[1:]
-            of_photo = views.quarters(i, keys[i], grid)
+            of_photo = views.quarters(i, path.stem, grid)
         except BadPhoto as error:
             skipped[i] = str(error)
             continue
@@ -167,16 +158,23 @@ class Views:
         self.collection, self.segmenter, self.whole = collection, segmenter, whole
         self.cache = cache
 
-    def keys(self, skipped: dict[int, str]) -> list[str]:
-        """A name for each photo's view; "" for one that cannot be read, whose reason is put into `skipped`."""
-        keys = []
-        for i in range(len(self.collection)):
+    def features(self, indices: Iterable[int], skipped: dict[int, str], title: str | None = None) -> dict[int, Path]:
+        """The file of each of these photos' features; what the cache lacks is computed.
+
+        What cannot be read is skipped: its reason is put into `skipped`. title: of a line of progress.
+        """
+        jobs: dict[int, Job] = {}
+        for i in indices:
             try:
-                keys.append(self.key(i))
+                jobs[i] = Job(self.key(i), lambda i=i: self.photo(i))
             except BadPhoto as error:
                 skipped[i] = str(error)
-                keys.append("")
-        return keys
+        rows, every, bad = list(jobs), list(jobs.values()), dict[int, str]()
+        with progress(title, len(jobs)) if title else nullcontext() as advance:
+            tell = (lambda done, _: advance(done)) if advance else None
+            paths = cached_features(self.segmenter.backbone, every, self.cache, progress=tell, skipped=bad)
+        skipped |= {rows[j]: reason for j, reason in bad.items()}
+        return {i: path for i, path in zip(rows, paths, strict=True) if path is not None}
 
     def key(self, index: int) -> str:
         """A name for a photo's view: by content, box, kind of window and size. Raises `BadPhoto`."""

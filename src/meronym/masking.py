@@ -20,7 +20,7 @@ from PIL import Image
 from meronym.ahead import ahead
 from meronym.annotations.base import whole_file
 from meronym.annotations.png import is_whole
-from meronym.backbones import Backbone, FeatureCache, Job, cached_features, default_backbone, load_backbone
+from meronym.backbones import Backbone, FeatureCache, default_backbone, load_backbone
 from meronym.collections import Collection, Sample, open_again
 from meronym.edges import FINE, follow_edges
 from meronym.evaluation.results import append
@@ -32,7 +32,7 @@ from meronym.methods.base import measured
 from meronym.methods.frozen import LEAST_CELLS, MOST_PHOTOS
 from meronym.model import best_device, photo_window
 from meronym.prediction import FolderTaken
-from meronym.progress import Advance, progress, say
+from meronym.progress import progress, say
 from meronym.segmenters import HeadSegmenter
 
 RECORD = "masks.json"
@@ -168,9 +168,8 @@ class Masks:
 
     def _found(self, some: Sequence[int]) -> Iterator[tuple[Path, np.ndarray]]:
         """Place and mask, bool (H, W), of each of these photos in which there is an object."""
-        paths = self._features(some) if self.network else [None] * len(some)
-        usable = [item for item in zip(some, paths, strict=True) if item[1] is not None or not self.network]
-        for (i, path), read in ahead(lambda item: self.blind[item[0]], usable, 4, AT_ONCE):
+        paths = self._features(some) if self.network else dict.fromkeys(some)
+        for (i, path), read in ahead(lambda item: self.blind[item[0]], paths.items(), 4, AT_ONCE):
             try:
                 sample = read.result()
             except BadPhoto as error:
@@ -187,31 +186,24 @@ class Masks:
         """From evenly spaced photos, as many as are needed."""
         order, known = list(self.places), list(self.skipped)
         some = order[:: -(-len(order) // MOST_PHOTOS)]
-        with progress("features to learn from", len(some)) as advance:
-            paths = self._features(some, advance)
+        seen = self._features(some, "features to learn from")
         self.skipped = known  # those that cannot be read are met again
-        seen = [(i, path) for i, path in zip(some, paths, strict=True) if path is not None]
         if not seen:
             raise ValueError(f"no photo of {self.collection.name} could be used")
-        views, grid = self._views(self.blind), np.load(seen[0][1], mmap_mode="r").shape[1:]
-        guides = (views.guide(i, path.stem, grid) for i, path in seen)
-        self.finder.learn(lambda: (np.load(path, mmap_mode="r") for _, path in seen), guides)
+        views, grid = self._views(), np.load(next(iter(seen.values())), mmap_mode="r").shape[1:]
+        guides = (views.guide(i, path.stem, grid) for i, path in seen.items())
+        self.finder.learn(lambda: (np.load(path, mmap_mode="r") for path in seen.values()), guides)
 
-    def _features(self, some: Sequence[int], advance: Advance | None = None) -> list[Path | None]:
-        """Cached files of these photos' features, None for a photo that cannot be read."""
-        assert self.network is not None, "a finder on features has a backbone"
-        views = self._views(self.blind.select(some))
+    def _features(self, some: Sequence[int], title: str | None = None) -> dict[int, Path]:
+        """Cached files of the features of those of these photos that can be read. title: of a line of progress."""
         bad: dict[int, str] = {}
-        keys = views.keys(bad)
-        jobs = [Job(key, lambda i=i: views.photo(i)) for i, key in enumerate(keys)]
-        tell = (lambda done, _: advance(done)) if advance else None
-        paths = cached_features(self.network, jobs, views.cache, skipped=bad, progress=tell)
-        self.skipped += [(self.collection.ids[some[i]], reason) for i, reason in bad.items()]
+        paths = self._views().features(some, bad, title)
+        self.skipped += [(self.collection.ids[i], reason) for i, reason in bad.items()]
         return paths
 
-    def _views(self, photos: Collection) -> Views:
+    def _views(self) -> Views:
         assert self.network is not None, "a finder on features has a backbone"
-        return Views(photos, HeadSegmenter(self.network, 2, zoom=False), FeatureCache(), whole=True)
+        return Views(self.blind, HeadSegmenter(self.network, 2, zoom=False), FeatureCache(), whole=True)
 
     def _check(self) -> None:
         """Refuse a folder that holds anything but masks of the same photos, found the same way."""

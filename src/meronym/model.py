@@ -16,7 +16,6 @@ import torch
 from jaxtyping import Float, Integer
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from scipy import ndimage
 from torch import Tensor
 
 from meronym.ahead import ahead
@@ -25,6 +24,7 @@ from meronym.collections.folder import Folder
 from meronym.edges import enlarged, follow_edges
 from meronym.files import replace_durably, similar, write_atomically
 from meronym.images import BadPhoto, Window, as_photo, crop_mask, crop_photo, open_photo
+from meronym.masks import pieces
 from meronym.parts import Parts, branch_names, default_names
 from meronym.progress import say
 from meronym.segmenters import HeadSegmenter, Segmenter, build
@@ -348,17 +348,16 @@ def photo_window(sample: Sample) -> Window:
 
 
 def found_box(objects: Float[Tensor, "h w"], size: tuple[int, int], pad: float = 0.05) -> Window:
-    """The padded box around the largest piece of what is object (> 0.5), in a photo of this size (w, h)."""
-    pieces, count = ndimage.label(objects.numpy() > 0.5)  # type: ignore[misc]
-    if count == 0:
+    """The padded box around what is object (> 0.5), crumbs apart, in a photo of this size (w, h): of several, all."""
+    found = pieces(objects.numpy() > 0.5)
+    if not found:
         return 0.0, 0.0, float(size[0]), float(size[1])
-    rows, columns = ndimage.find_objects(pieces)[int(np.bincount(pieces.ravel())[1:].argmax())]
-    spans = []
-    for cells, length, side in ((columns, objects.shape[1], size[0]), (rows, objects.shape[0], size[1])):
-        margin = pad * (cells.stop - cells.start)
-        spans.append(((cells.start - margin) * side / length, (cells.stop + margin) * side / length))
-    (x0, x1), (y0, y1) = spans
-    return max(x0, 0.0), max(y0, 0.0), min(x1, float(size[0])), min(y1, float(size[1]))
+    inside = np.argwhere(np.logical_or.reduce(found))  # row, column
+    first, after, scale = inside.min(0), inside.max(0) + 1, np.array(size[::-1]) / objects.shape
+    margin = pad * (after - first)
+    y0, x0 = (scale * (first - margin)).clip(0)
+    y1, x1 = np.minimum(scale * (after + margin), size[::-1])
+    return float(x0), float(y0), float(x1), float(y1)
 
 
 def paint(

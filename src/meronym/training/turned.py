@@ -48,9 +48,7 @@ def turn_all(collection: Collection, segmenter: HeadSegmenter, features: Feature
     Raises ValueError for a photo that cannot be read any more.
     """
     views = Views(collection, segmenter, FeatureCache(), whole=not segmenter.zoom)
-    bad: dict[int, str] = {}
-    every = views.keys(bad)
-    keys = [every[row] for row in features.rows]
+    bad, keys = dict[int, str](), [path.stem for path in features.paths]
     thetas = torch.stack([random_affine(generator("turned", key)) for key in keys])
     jobs = [
         Job(f"{key}-turned", lambda row=row, theta=theta: _turn(views.photo(row), theta))
