@@ -166,6 +166,15 @@ def test_masks_of_every_form_say_the_same(tmp_path, form):
     np.testing.assert_array_equal(mask, truth)
 
 
+@pytest.mark.parametrize(("ring", "object"), [(3, 1), (20, 255)])
+def test_what_a_mask_leaves_open_is_no_object(tmp_path, ring, object):
+    mask = np.zeros((20, 20), np.uint8)
+    mask[4:16, 4:16] = 1
+    mask[4 : 4 + ring, 4:16] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    assert np.array_equal(images.open_mask(tmp_path / "mask.png"), mask == object)
+
+
 def test_label_maps_are_indices_not_colours(tmp_path):
     labels = np.arange(48, dtype=np.uint8).reshape(6, 8)
     Image.fromarray(labels).save(tmp_path / "grey.png")

@@ -80,6 +80,16 @@ def test_a_photo_that_has_another_size_now_needs_another_map(photos, tmp_path):
         assert labels.size == (30, 40)
 
 
+def test_photos_that_are_newer_than_their_maps_are_named(photos, tmp_path, capsys):
+    begin(photos, tmp_path / "out").label()
+    begin(photos, tmp_path / "out").label()
+    assert "newer" not in capsys.readouterr().err
+    picture(43, 30, seed=9).save(photos / "3.png")
+    os.utime(photos / "3.png", (time.time() + 9,) * 2)
+    begin(photos, tmp_path / "out").label()
+    assert "newer than their label maps: 3.png; where a photo was replaced" in capsys.readouterr().err
+
+
 def test_a_bad_mask_is_not_taken_for_a_bad_photo(photos, tmp_path):
     (photos / "masks").mkdir()
     (photos / "masks/3.png").touch()

@@ -1,7 +1,7 @@
 """The features of a whole collection under a frozen backbone: computed once, kept on disk, read batch by batch."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +30,7 @@ class FeatureSet:
     rows: their indices in the collection. paths: one file of (D, h, w) float16 each.
     foreground: (N, h, w) uint8, the share of each cell that the object covers, 255 = all; all 255 for a photo
     without a mask. skipped: (id, reason) of the others. quarters: (N, 2h, 2w), the same of each quarter of a cell, as
-    the masks have it. lines: weights (4, D) and biases (4,) of what looks like object, once that is known.
+    the masks have it. lines: gives weights (4, D) and biases (4,) of what looks like object, once that can be told.
     """
 
     rows: list[int]
@@ -38,7 +38,7 @@ class FeatureSet:
     foreground: np.ndarray
     skipped: list[tuple[str, str]]
     quarters: np.ndarray
-    lines: Layers | None = None
+    lines: Callable[[], Layers] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -55,6 +55,10 @@ class FeatureSet:
     def map(self, index: int) -> np.ndarray:
         """The features (D, h, w) at one position."""
         return np.load(self.paths[index], mmap_mode="r")
+
+    def shares(self) -> list[np.ndarray]:
+        """What `quarters` holds, 0 to 1."""
+        return [each / np.float32(255) for each in self.quarters]
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Features (B, D, h, w) and foreground (B, h, w) in 0..1, both float32, of these positions."""

@@ -169,11 +169,10 @@ def open_mask(path: str | os.PathLike[str]) -> np.ndarray:
     """A foreground mask: bool (H, W), upright.
 
     The object is what is not transparent, if anything is; else what is brighter than half, or, in a palette of more
-    than dark and light greys and in a picture that holds nothing above 1, what is not zero. Raises `BadPhoto` as
-    `open_photo` does.
+    than dark and light greys, what is not zero, or, in a picture of 0 and 1, and of 255 where it leaves that open, what
+    is 1. Raises `BadPhoto` as `open_photo` does.
     """
-    cut_out = open_alpha(path)
-    if cut_out is not None:
+    if (cut_out := open_alpha(path)) is not None:
         return cut_out
     with _open(path) as image:
         return np.asarray(_decode(path, image, _object_in))
@@ -186,7 +185,8 @@ def _object_in(mask: Image.Image) -> Image.Image:
         if np.ptp(entries, axis=1).any() or entries.min() > 127 or entries.max() <= 127:
             return Image.fromarray(np.asarray(mask) != 0)
     grey = np.asarray(_to_rgb(mask, paper=(0, 0, 0)).convert("L"))
-    return Image.fromarray(grey > (127 if grey.max(initial=0) > 1 else 0))
+    indices = np.isin(grey, (0, 1, 255)).all() and (grey == 1).sum() > (grey == 255).sum()
+    return Image.fromarray(grey == 1 if indices else grey > 127)
 
 
 def open_labels(path: str | os.PathLike[str]) -> np.ndarray:

@@ -114,12 +114,20 @@ class Predictions(Labeller):
                     f"{place} is of {other}, and {id_} belongs there now, as photos were added or taken away: "
                     "move it elsewhere, or choose another folder with --out"
                 )
+        newer: list[str] = []
         for record, place in zip(self.collection.records, self.places, strict=True):
             if _of_another_size(place, record.photo):
                 raise FolderTaken(
                     f"{place} is of another size than {record.photo}, which was changed since: "
                     "move it elsewhere, and the photo is labelled anew"
                 )
+            newer += [record.id] if _newer(record.photo, place) else []
+        if newer:
+            say(
+                f"newer than their label maps: {newer[0]}"
+                + (f" and {len(newer) - 1:,} more" if newer[1:] else "")
+                + f"; where a photo was replaced, move its map out of {self.folder / 'labels'}, and it is labelled anew"
+            )
         wanted = [i for i, id_ in enumerate(self.ids) if id_ not in self.left_out]
         missing = [i for i in wanted if not is_whole(self.places[i])]
         done = len(wanted) - len(missing)
@@ -216,6 +224,14 @@ def _of_another_size(place: Path, photo: Path) -> bool:
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
             return labels.size != (image.size[::-1] if turned else image.size)
     except Exception:  # decoders raise nearly anything on a damaged file
+        return False
+
+
+def _newer(photo: Path, place: Path) -> bool:
+    """Whether a photo was written after its label map."""
+    try:
+        return photo.is_file() and photo.stat().st_mtime > place.stat().st_mtime
+    except OSError:
         return False
 
 

@@ -22,7 +22,7 @@ def test_masks_teach_a_network_and_found_objects_lines():
     kmeans = METHODS["kmeans"](backbone="efficientnet_lite0", size=128).resolved(3)
     for photos in (toy.without_masks(), toy):
         segmenter, features = kmeans.prepare(photos, 3)
-        (weight, bias), maps = features.lines[0], torch.from_numpy(np.stack(list(features.maps()))).float()
+        (weight, bias), maps = features.lines()[0], torch.from_numpy(np.stack(list(features.maps()))).float()
         lines = torch.nn.functional.conv2d(maps, *map(torch.from_numpy, (weight[:, :, None, None], bias)))
         found = segmenter.object(maps)
         assert torch.allclose(found, lines, atol=1e-3) == (photos is not toy)

@@ -126,7 +126,7 @@ class Contrastive(FrozenMethod):
 def likeness(features: FeatureSet, maps: Float[Tensor, "B D h w"]) -> Float[Tensor, "B h w"]:
     """How surely cells look like object: to lines, which cannot learn the branches that masks hold as well."""
     assert features.lines is not None, "a method that learns from a frozen backbone finds the objects first"
-    weight, bias = map(torch.from_numpy, features.lines[0])
+    weight, bias = map(torch.from_numpy, features.lines()[0])
     return F.conv2d(maps, weight[:, :, None, None], bias).sigmoid().mean(1)
 
 

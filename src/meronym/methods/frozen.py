@@ -1,6 +1,7 @@
 """What all methods on a frozen backbone share: the segmenter, the collection's features, and where the objects are."""
 
 import dataclasses
+import functools
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -100,16 +101,17 @@ class FrozenMethod(Method):
         told = [collection.has_mask(row) for row in features.rows]
         given = features.select(np.flatnonzero(told).tolist())
         if given.masked:
-            quarters = [each / np.float32(255) for each in given.quarters]
-            lines, known = object_lines(given.maps(), quarters), object_network(given.maps(), quarters)
+            known = object_network(given.maps(), given.shares())
+            lines = functools.cache(lambda: object_lines(given.maps(), given.shares()))
         else:
             say("no masks given: finding the objects by their features")
-            lines = known = learned_object(features, views)
+            known = learned_object(features, views)
+            lines = functools.cache(lambda: known)
         blind = [i for i in range(len(features)) if not (given.masked and told[i])]
         if blind and given.masked:
             say(f"{len(blind):,} of {len(features):,} photos have no mask: finding their objects by what masks show")
         if blind:
-            features = found_objects(features, views, lines, blind)
+            features = found_objects(features, views, lines(), blind)
             check_parts(parts, len(features))
         segmenter.know_object([(torch.from_numpy(weight), torch.from_numpy(bias)) for weight, bias in known])
         return segmenter, dataclasses.replace(features, lines=lines)
