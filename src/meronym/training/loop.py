@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from meronym.backbones.precision import native_bf16
-from meronym.files import beside, replace_durably
+from meronym.files import replace_durably
 from meronym.progress import progress, say
 from meronym.training.run import Run
 from meronym.training.samples import Samples
@@ -181,7 +181,7 @@ def _agree(fabric: Fabric, stop: bool) -> bool:
 
 
 def _save(run: Run, fabric: Fabric, state: dict[str, Any]) -> None:
-    temporary = beside(run.checkpoint)
+    temporary = run.checkpoint.with_suffix(".part")
     fabric.save(temporary, state)
     if fabric.is_global_zero:
         replace_durably(temporary, run.checkpoint)
