@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PHOTOS ?= toy
 PARTS ?= 6
+ARGS ?= -n 2 --dist loadfile
 
 .PHONY: demo test check docs
 .DEFAULT_GOAL := demo
@@ -16,7 +17,7 @@ PARTS ?= 6
 demo: .venv/ready  ## find the parts of drawn creatures, or of your own photos: make demo PHOTOS=folder PARTS=8
 	$(BIN)/meronym demo "$(PHOTOS)" --parts $(PARTS)
 
-test: .venv/ready  ## the fast tests; `make test ARGS="-m slow"` for the long ones
+test: .venv/ready  ## the fast tests, in two processes; `make test ARGS="-m slow"` for the long ones
 	$(BIN)/python -m pytest $(ARGS)
 
 docs: .venv/ready  ## the documentation, in site/

@@ -14,6 +14,9 @@ from PIL import Image
 # before its client is imported, which reads them once: no test can reach the model hub
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: several processes, a core each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # before anything imports them: shapes in signatures are checked
 TENSORS = ("backbones", "masks", "segmenters", "model", "features", "objectives", "training", "methods")
 TENSORS += ("metrics", "evaluation")

@@ -55,7 +55,7 @@ def test_few_parts_are_learned_on_what_looks_like_object(given, kept, tmp_path):
     cells[0] = -4, -2, 1, 1  # sure by 0.02, 0.12, 0.73, 0.73
     np.save(tmp_path / "0.npy", cells)
     foreground = np.array([[[255, 255, 255, 0]]], np.uint8)
-    before = FeatureSet([0], [tmp_path / "0.npy"], foreground, [], foreground.repeat(2, 1).repeat(2, 2), lines)
+    before = FeatureSet([0], [tmp_path / "0.npy"], foreground, [], foreground.repeat(2, 1).repeat(2, 2), lambda: lines)
     assert as_seen(before, given).foreground.ravel().tolist() == kept
     assert before.foreground.ravel().tolist() == [255, 255, 255, 0]
 

@@ -1,5 +1,6 @@
 """A tree of parts: exactly nested, as near to each level's own training as that allows, and a run for each level."""
 
+import functools
 import itertools
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import nn
 from meronym.collections import Sample, open_collection
 from meronym.edits import load as load_edits
 from meronym.heads import LinearHead, TreeHead, as_configured, summed
-from meronym.methods import Consensus
+from meronym.methods import Consensus, Contrastive, consensus
 from meronym.methods.consensus import grow
 from meronym.methods.tree import halves, in_order, joined, merged, of_finest, wholes
 from meronym.model import PartModel
@@ -28,7 +29,9 @@ LEVELS = {2: [0, 0, 0, 1], 3: [0, 0, 1, 2], 4: [0, 1, 2, 3]}
 @pytest.fixture(scope="module", params=[0.0, 1.0], ids=["agreement", "contrast"])
 def model(request, tmp_path_factory) -> PartModel:
     run = Run(tmp_path_factory.mktemp("run"), {})
-    return Consensus(**SMALL, individual=request.param, tree=True).fit(TOY, 8, run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(consensus, "Contrastive", functools.partial(Contrastive, steps=80))
+        return Consensus(**SMALL, individual=request.param, tree=True).fit(TOY, 8, run)
 
 
 def test_halves():
