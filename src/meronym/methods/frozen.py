@@ -102,11 +102,10 @@ class FrozenMethod(Method):
         given = features.select(np.flatnonzero(told).tolist())
         if given.masked:
             known = object_network(given.maps(), given.shares())
-            lines = functools.cache(lambda: object_lines(given.maps(), given.shares()))
         else:
             say("no masks given: finding the objects by their features")
             known = learned_object(features, views)
-            lines = functools.cache(lambda: known)
+        lines = functools.cache(lambda: object_lines(given.maps(), given.shares()) if given.masked else known)
         blind = [i for i in range(len(features)) if not (given.masked and told[i])]
         if blind and given.masked:
             say(f"{len(blind):,} of {len(features):,} photos have no mask: finding their objects by what masks show")
