@@ -9,6 +9,7 @@ import json
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -190,17 +191,18 @@ class Masks:
         self.skipped = known  # those that cannot be read are met again
         if not seen:
             raise ValueError(f"no photo of {self.collection.name} could be used")
-        views, grid = self._views(), np.load(next(iter(seen.values())), mmap_mode="r").shape[1:]
+        views, grid = self._views, np.load(next(iter(seen.values())), mmap_mode="r").shape[1:]
         guides = (views.guide(i, path.stem, grid) for i, path in seen.items())
         self.finder.learn(lambda: (np.load(path, mmap_mode="r") for path in seen.values()), guides)
 
     def _features(self, some: Sequence[int], title: str | None = None) -> dict[int, Path]:
         """Cached files of the features of those of these photos that can be read. title: of a line of progress."""
         bad: dict[int, str] = {}
-        paths = self._views().features(some, bad, title)
+        paths = self._views.features(some, bad, title)
         self.skipped += [(self.collection.ids[i], reason) for i, reason in bad.items()]
         return paths
 
+    @cached_property
     def _views(self) -> Views:
         assert self.network is not None, "a finder on features has a backbone"
         return Views(self.blind, HeadSegmenter(self.network, 2, zoom=False), FeatureCache(), whole=True)

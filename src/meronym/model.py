@@ -20,6 +20,7 @@ from torch import Tensor
 
 from meronym.ahead import ahead
 from meronym.collections import Sample
+from meronym.collections.base import box_of
 from meronym.collections.folder import Folder
 from meronym.edges import enlarged, follow_edges
 from meronym.files import replace_durably, similar, write_atomically
@@ -326,10 +327,7 @@ def object_box(sample: Sample) -> Window:
     """The box around the object: as given, else that of its mask, else the whole photo."""
     if sample.box is not None:
         return sample.box
-    if sample.mask is not None and sample.mask.any():
-        rows, columns = (np.flatnonzero(sample.mask.any(axis)) for axis in (1, 0))
-        return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
-    return 0.0, 0.0, float(sample.image.width), float(sample.image.height)
+    return (None if sample.mask is None else box_of(sample.mask)) or photo_window(sample)
 
 
 def to_tensor(image: Image.Image) -> Float[Tensor, "3 H W"]:
@@ -349,15 +347,14 @@ def photo_window(sample: Sample) -> Window:
 
 def found_box(objects: Float[Tensor, "h w"], size: tuple[int, int], pad: float = 0.05) -> Window:
     """The padded box around what is object (> 0.5), crumbs apart, in a photo of this size (w, h): of several, all."""
-    found = pieces(objects.numpy() > 0.5)
-    if not found:
-        return 0.0, 0.0, float(size[0]), float(size[1])
-    inside = np.argwhere(np.logical_or.reduce(found))  # row, column
-    first, after, scale = inside.min(0), inside.max(0) + 1, np.array(size[::-1]) / objects.shape
-    margin = pad * (after - first)
-    y0, x0 = (scale * (first - margin)).clip(0)
-    y1, x1 = np.minimum(scale * (after + margin), size[::-1])
-    return float(x0), float(y0), float(x1), float(y1)
+    (width, height), found = size, pieces(objects.numpy() > 0.5)
+    box = box_of(np.logical_or.reduce(found)) if found else None
+    if box is None:
+        return 0.0, 0.0, float(width), float(height)
+    (x0, y0, x1, y1), across, down = box, width / objects.shape[1], height / objects.shape[0]
+    wide, high = pad * (x1 - x0), pad * (y1 - y0)
+    left, top = max(across * (x0 - wide), 0.0), max(down * (y0 - high), 0.0)
+    return left, top, min(across * (x1 + wide), float(width)), min(down * (y1 + high), float(height))
 
 
 def paint(
