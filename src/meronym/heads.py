@@ -1,4 +1,4 @@
-"""What makes parts of features: linear classifiers, a tree of such, or a mixture of factors."""
+"""What makes parts of features: linear classifiers, several that agree, a tree of such, or a mixture of factors."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -44,13 +44,35 @@ class LinearHead(nn.Module):
         self.bias.copy_(-sharpness * centres.square().sum(1))
 
 
+class AgreedHead(nn.Module):
+    """Several trainings of the same K parts: a share is the geometric mean of theirs (a product of experts)."""
+
+    def __init__(self, heads: Sequence[LinearHead]) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(heads)
+
+    def forward(self, features: Float[Tensor, "B D h w"]) -> Float[Tensor, "B K h w"]:
+        return torch.stack([head(features).log_softmax(1) for head in self.heads]).mean(0)
+
+    def config(self) -> dict[str, Any]:
+        return {"heads": [head.config() for head in self._linear()]}
+
+    def put_in_order(self, order: list[int]) -> None:
+        """Part order[i] becomes part i."""
+        for head in self._linear():
+            head.put_in_order(order)
+
+    def _linear(self) -> list[LinearHead]:
+        return [head for head in self.heads if isinstance(head, LinearHead)]
+
+
 class TreeHead(nn.Module):
     """Parts that are pieces of larger parts: a piece's share is that of its whole times its share among its siblings.
 
     wholes, pieces: what knows the larger and the smaller parts. of: which whole each piece belongs to.
     """
 
-    def __init__(self, wholes: "LinearHead | TreeHead", pieces: LinearHead, of: Sequence[int]) -> None:
+    def __init__(self, wholes: "LinearHead | AgreedHead | TreeHead", pieces: LinearHead, of: Sequence[int]) -> None:
         super().__init__()
         self.wholes, self.pieces, self.of = wholes, pieces, list(of)
 
@@ -73,8 +95,10 @@ def summed(logits: Float[Tensor, "B N h w"], of: Sequence[int]) -> Float[Tensor,
     return torch.stack([logits[:, group].logsumexp(1) for group in groups], 1)
 
 
-def as_configured(dim: int, parts: int, config: dict[str, Any]) -> LinearHead | TreeHead:
+def as_configured(dim: int, parts: int, config: dict[str, Any]) -> LinearHead | AgreedHead | TreeHead:
     """An untrained head as `config` of one has it."""
+    if "heads" in config:
+        return AgreedHead([LinearHead(dim, parts, each.get("merge", ())) for each in config["heads"]])
     if "of" not in config:
         return LinearHead(dim, parts, config.get("merge", ()))
     wholes = as_configured(dim, max(config["of"]) + 1, config["wholes"])
@@ -113,6 +137,9 @@ class FactorHead(nn.Module):
         return torch.cat(codes, 1)
 
 
-def of_points(head: LinearHead | TreeHead | FactorHead, points: Float[Tensor, "N D"]) -> Float[Tensor, "K N"]:
+Head = LinearHead | AgreedHead | TreeHead | FactorHead
+
+
+def of_points(head: Head, points: Float[Tensor, "N D"]) -> Float[Tensor, "K N"]:
     """A head's logits of cells that are in no photo's grid."""
     return head(points.T[None, :, :, None])[0, :, :, 0]

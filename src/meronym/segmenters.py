@@ -17,7 +17,7 @@ from meronym.backbones import Backbone, Stages, load_backbone, load_stages
 from meronym.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 from meronym.backbones.precision import autocast, resolve_precision
 from meronym.backbones.resnet import resnet50_trunk
-from meronym.heads import FactorHead, LinearHead, TreeHead, as_configured
+from meronym.heads import FactorHead, Head, LinearHead, as_configured
 from meronym.images import Window, square_window
 from meronym.masks import WIDTH
 
@@ -81,7 +81,7 @@ class HeadSegmenter(Segmenter):
         super().__init__()
         self.backbone, self.parts, self.size, self.zoom = backbone, parts, backbone.size, zoom
         self.centre = centre
-        self.head: LinearHead | TreeHead | FactorHead = LinearHead(backbone.dim, parts)
+        self.head: Head = LinearHead(backbone.dim, parts)
         to_hidden, to_quarters = nn.Conv2d(backbone.dim, WIDTH, 1), nn.Conv2d(WIDTH, 4, 1)  # of a cell, row by row
         self.object = nn.Sequential(to_hidden, nn.ReLU(), to_quarters).requires_grad_(False)
 

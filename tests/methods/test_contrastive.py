@@ -1,11 +1,13 @@
 """The forms of the term across photos (Table 2): what each compares with what."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from meronym.features import FeatureSet
-from meronym.heads import LinearHead
+from meronym.heads import AgreedHead, LinearHead, as_configured
 from meronym.methods.contrastive import Contrastive, HeadTraining, as_seen, merged
 from meronym.objectives import contrastive, descriptor_distance, draw_partners, pool, view_partners
 from meronym.training.sampling import generator
@@ -69,21 +71,45 @@ def test_merged_parts_have_the_shares_of_what_they_were_merged_from():
     head = merged(fine, 3, points, torch.ones(6))
     first, _, second, *third = head.merge
     assert head.merge[0] == head.merge[1] and len(set(third)) == 1 and len({first, second, *third}) == 3
-    maps = points[:36].T.reshape(1, 12, 6, 6)
+    maps = points[:288:8].T.reshape(1, 12, 6, 6)
     shares, found = fine(maps).softmax(1), head(maps).softmax(1)
     for part in range(3):
         own = [i for i in range(6) if head.merge[i] == part]
         torch.testing.assert_close(found[:, part], shares[:, own].sum(1))
-    unsure = torch.tensor([0.9, 0.9, 0.2, 0.9, 0.9, 0.9])  # the one that stands alone: it joins another
-    merge = merged(fine, 3, points, unsure).merge
-    assert merge[0] == merge[1] and merge.count(merge[2]) > 1 and len(set(merge)) == 3
-    assert merged(fine, 6, points, unsure).merge == list(range(6))
+    unsure = torch.tensor([0.9, 0.9, 0.2, 0.9, 0.9, 0.9])  # the one that stands alone: it is left out
+    rest = merged(fine, 3, points, unsure)
+    assert len(rest.weight) == len(rest.merge) == 5 and set(rest.merge) == {0, 1, 2} and rest.merge[0] == rest.merge[1]
+    torch.testing.assert_close(rest.weight, fine.weight[[0, 1, 3, 4, 5]])
+    assert (fine(maps).argmax(1) == 2).any() and merged(fine, 6, points, unsure).merge == list(range(6))
+    like = LinearHead(12, 2)
+    like.start_from(torch.from_numpy(np.stack([centres[:2].mean(0), centres[2:].mean(0)])), 0.05)
+    assert merged(fine, 2, points, torch.ones(6), like).merge == [0, 0, 1, 1, 1, 1]
     head.put_in_order([2, 0, 1])
     torch.testing.assert_close(head(maps).softmax(1), found[:, [2, 0, 1]])
+
+
+def test_heads_that_agree_have_the_geometric_mean_of_their_shares():
+    torch.manual_seed(0)
+    plain, pieces = LinearHead(12, 3), LinearHead(12, 3, [2, 0, 1, 0])
+    for values in (*plain.parameters(), *pieces.parameters()):
+        values.data.normal_()
+    head, maps = AgreedHead([plain, pieces]), torch.randn(2, 12, 4, 5)
+    shares = (plain(maps).softmax(1) * pieces(maps).softmax(1)).sqrt()
+    torch.testing.assert_close(head(maps).softmax(1), shares / shares.sum(1, keepdim=True))
+    again = as_configured(12, 3, json.loads(json.dumps(head.config())))
+    again.load_state_dict(head.state_dict())
+    torch.testing.assert_close(again(maps), head(maps))
+    before = head(maps)
+    head.put_in_order([1, 2, 0])
+    torch.testing.assert_close(head(maps), before[:, [1, 2, 0]])
 
 
 def test_how_many_parts_are_trained():
     on = {name: Contrastive(backbone=name) for name in ("dinov2_vits14", "vgg19")}
     assert [on["dinov2_vits14"].trained(k) for k in (2, 5, 6, 15, 16, 24)] == [2, 5, 16, 16, 16, 24]
     assert [on["vgg19"].trained(k) for k in (2, 8, 24)] == [2, 8, 24]
+    four, sixteen = (on["dinov2_vits14"].resolved(k) for k in (4, 16))
+    assert four.weighed(4, 4) == four
+    assert four.weighed(4, 16).lambda_c == pytest.approx(sixteen.lambda_c, rel=1e-3)
+    assert on["dinov2_vits14"].resolved(8).weighed(8, 16).lambda_c == sixteen.lambda_c
     assert on["dinov2_vits14"].resolved(8).lambda_c == on["dinov2_vits14"].resolved(16).lambda_c

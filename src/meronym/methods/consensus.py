@@ -26,7 +26,7 @@ from torch import Tensor
 
 from meronym.collections import Collection
 from meronym.features import FeatureSet
-from meronym.heads import LinearHead, TreeHead, of_points
+from meronym.heads import FactorHead, LinearHead, TreeHead, of_points
 from meronym.methods.contrastive import Contrastive
 from meronym.methods.frozen import FrozenMethod
 from meronym.methods.kmeans import STARTS, SmallClusters, cluster, different, linkage, sample_points
@@ -107,14 +107,17 @@ def grow(
         say(f"the level of {parts} parts")
         levels[parts] = segmenter.with_parts(parts)
         train(levels[parts], Run(level_folder(run.folder, parts), run.settings | {"level": parts}))
-    heads = {parts: level.head for parts, level in levels.items() if isinstance(level.head, LinearHead)}
+    heads = {parts: level.head for parts, level in levels.items()}
     points, _ = sample_points(features, segmenter.centre, seed, MOST_POINTS)
     with torch.no_grad():
         of = wholes({parts: of_points(head, points).argmax(0) for parts, head in heads.items()})
-        head: LinearHead | TreeHead = heads[max(parts for parts in heads if parts <= SURE)]
+        head = heads[max(parts for parts in heads if parts <= SURE)]
         for parts in sorted(parts for parts in heads if parts > SURE):
-            head = TreeHead(head, heads[parts], of[parts])
+            pieces = heads[parts]
+            assert isinstance(pieces, LinearHead) and not isinstance(head, FactorHead)
+            head = TreeHead(head, pieces, of[parts])
         order, merges = in_order(of_finest(segmenter.parts, of))
+        assert not isinstance(head, FactorHead)
         head.put_in_order(order)
     segmenter.head = head
     return {str(parts): merge for parts, merge in merges.items()}

@@ -9,8 +9,9 @@ transformers the weight of the contrast falls as K grows: at the weight that sui
 Cells count whole or not at all: on transformers where the object covers more than a tenth, as beaks, legs and tails are
 thinner than a cell; on convolutional networks, whose cells see far beyond their edges, more than half.
 On transformers 6 to 15 parts are FINEST parts, trained and then merged (`merged`): a few parts that must tell photos
-apart divide the body, which has most cells; sixteen have room for the head as well. Up to FEW are learned on the cells
-that look like object (`as_seen`).
+apart divide the body, which has most cells; sixteen have room for the head as well, and for what is no object, which is
+left out then. Up to FEW are trained as such, on the cells that look like object (`as_seen`), and FINEST are merged to
+agree with these; a part is where both see it (`heads.AgreedHead`).
 """
 
 from dataclasses import dataclass, replace
@@ -24,10 +25,11 @@ from torch.nn import functional as F
 from meronym.backbones import is_transformer
 from meronym.collections import Collection
 from meronym.features import FeatureSet
-from meronym.heads import LinearHead, of_points
+from meronym.heads import AgreedHead, LinearHead, of_points
 from meronym.methods.base import check_parts
 from meronym.methods.frozen import TOUCHED, FrozenMethod
 from meronym.methods.kmeans import linked, sample_points, tightest
+from meronym.methods.tree import joined, shared
 from meronym.objectives import (
     Pooled,
     contrastive,
@@ -37,9 +39,10 @@ from meronym.objectives import (
     pool,
     view_partners,
 )
+from meronym.progress import say
 from meronym.segmenters import HeadSegmenter, remove_mean
 from meronym.training.loop import Batch, Gather, Training, make_fabric, optimise
-from meronym.training.run import Run
+from meronym.training.run import Run, level_folder
 from meronym.training.samples import Samples
 from meronym.training.sampling import generator, photos_of_step, share
 from meronym.training.turned import Turned, turn_all
@@ -48,7 +51,9 @@ from meronym.training.views import warp
 POINTS = 2**15
 """Cells of the k-means that training starts from."""
 FINEST, FEW = 16, 5
-"""What more than FEW and fewer than FINEST parts are merged from."""
+"""What fewer parts are merged from; up to FEW are trained as such too."""
+FALL = 3.3
+"""The power of K by which the contrast's weight falls, on transformers."""
 SURE, SOME = 0.35, 200
 """Of merging: how surely a part is object; the photos in which that is looked at."""
 NOTHING, LIKELY = 0.05, 0.3
@@ -86,41 +91,59 @@ class Contrastive(FrozenMethod):
         check_parts(parts)
         if self.lambda_c is not None:
             return super().resolved(parts)
-        contrast = (8 / self.trained(parts)) ** 3.3 if is_transformer(self.backbone) else 0.4 * min(1, parts / 8) ** 2
+        contrast = (8 / self.trained(parts)) ** FALL if is_transformer(self.backbone) else 0.4 * min(1, parts / 8) ** 2
         return replace(super().resolved(parts), lambda_c=round(contrast, 4))
 
     def trained(self, parts: int) -> int:
-        """How many parts are trained, to be merged to so many."""
+        """How many parts are trained in the run itself, to be merged to so many."""
         return FINEST if is_transformer(self.backbone) and FEW < parts < FINEST else parts
 
     def teach(
         self, segmenter: HeadSegmenter, features: FeatureSet, collection: Collection, run: Run, seed: int
     ) -> dict[str, Any]:
         assert self.centre is not None
-        given, wide = collection.masked, is_transformer(self.backbone)
-        segmenter.centre, features = self.centre, features.touched(TOUCHED if wide else 0.5)
-        if wide and segmenter.parts <= FEW:
-            features = as_seen(features, given)
-        finer = segmenter.with_parts(self.trained(segmenter.parts))
-        head = finer.head
-        assert isinstance(head, LinearHead)
-        points, _ = sample_points(features, self.centre, seed, POINTS)
-        if not run.checkpoint.exists():
-            centres, spread = tightest(points, finer.parts, seed)
-            head.start_from(centres, self.sharpness / spread)
-        turned = turn_all(collection, segmenter, features) if self.across == "views" else None
-        training = HeadTraining(self, head, features, seed, turned)
-        training.samples = Samples(finer, collection, self.steps)
-        optimise(training, run, make_fabric(one=True))
-        outcome = training.outcome()
-        head.cpu()  # where points are
-        if finer.parts > segmenter.parts:
-            certain = torch.ones(finer.parts)
-            if given:
-                certain = object_certainty(head, features, segmenter.centre, seed)
-            head = merged(head, segmenter.parts, points, certain)
-        segmenter.head = head
+        parts, wide = segmenter.parts, is_transformer(self.backbone)
+        segmenter.centre, touched = self.centre, features.touched(TOUCHED if wide else 0.5)
+        few = wide and parts <= FEW
+        given = collection.masked
+        seen = as_seen(touched, given) if few else touched
+        turned = turn_all(collection, segmenter, seen) if self.across == "views" else None
+
+        def learned(
+            level: HeadSegmenter, features: FeatureSet, run: Run, samples: Samples | None = None
+        ) -> tuple[HeadTraining, Float[Tensor, "N D"]]:
+            """What was trained, and the points that it started from."""
+            assert isinstance(level.head, LinearHead)
+            training = HeadTraining(self.weighed(parts, level.parts), level.head, features, seed, turned)
+            points, _ = sample_points(features, segmenter.centre, seed, POINTS)
+            if not run.checkpoint.exists():
+                centres, spread = tightest(points, level.parts, seed)
+                level.head.start_from(centres, self.sharpness / spread)
+            training.samples = samples
+            optimise(training, run, make_fabric(one=True))
+            return training, points
+
+        def fewer(training: HeadTraining, points: Float[Tensor, "N D"], like: LinearHead | None = None) -> LinearHead:
+            head = training.network.cpu()  # where points are
+            return merged(head, parts, points, object_certainty(head, touched, segmenter.centre, seed), like)
+
+        own = segmenter.with_parts(self.trained(parts))
+        training, points = learned(own, seen, run, Samples(own, collection, self.steps))
+        outcome, segmenter.head = training.outcome(), training.network.cpu()
+        if own.parts > parts:
+            segmenter.head = fewer(training, points)
+        elif few:
+            say(f"the same from {FINEST} parts")
+            finest = Run(level_folder(run.folder, FINEST), run.settings)
+            cells = seen if given else touched  # cells taken in beyond an outline are good for few parts alone
+            pieces = fewer(*learned(segmenter.with_parts(FINEST), cells, finest), training.network)
+            segmenter.head = AgreedHead([training.network, pieces])
         return outcome
+
+    def weighed(self, parts: int, trained: int) -> Self:
+        """The same with the contrast's weight for so many parts, where it is known for `parts`."""
+        assert self.lambda_c is not None
+        return replace(self, lambda_c=self.lambda_c * (self.trained(parts) / trained) ** FALL)
 
 
 def likeness(features: FeatureSet, maps: Float[Tensor, "B D h w"]) -> Float[Tensor, "B h w"]:
@@ -148,20 +171,32 @@ def as_seen(features: FeatureSet, given: bool) -> FeatureSet:
 
 
 @torch.no_grad()
-def merged(head: LinearHead, parts: int, points: Float[Tensor, "N D"], certainty: Float[Tensor, " K"]) -> LinearHead:
-    """The classifiers of a head as those of fewer parts: average linkage of how far they overlap on these points.
+def merged(
+    head: LinearHead,
+    parts: int,
+    points: Float[Tensor, "N D"],
+    certainty: Float[Tensor, " K"],
+    like: LinearHead | None = None,
+) -> LinearHead:
+    """The classifiers of a head as those of fewer parts.
 
-    Two parts overlap as the shares that they have of the points do: their cosine. certainty: of each part, how surely
-    its cells are object. Where that is below SURE, given masks hold what is none (a branch under a bird): such a part
-    is no part of its own, but joins the one that it overlaps most.
+    certainty: of each part, how surely its cells are object. Where that is below SURE, what masks hold or what was
+    found is none (a branch under a bird): such a part is left out, as long as enough are left, and each of its cells
+    is of the next part that is likely there. The others are merged by average linkage of how far they overlap on these
+    points, which is the cosine of the shares that they have of them.
+    like: another head of so many parts, so that on most of these points both agree.
     """
     shares = F.normalize(of_points(head, points).softmax(0), dim=1)
     apart = (1 - shares @ shares.T).clamp(min=0).fill_diagonal_(0)
     own = max(parts, int((certainty >= SURE).sum()))
     kept = certainty.argsort(descending=True)[:own].sort().values
-    joins = apart[:, kept].argmin(1).numpy()  # itself, where it is kept
-    found = LinearHead(points.shape[1], parts, linked(apart[kept][:, kept].numpy(), parts)[joins].tolist())
-    found.load_state_dict(head.state_dict())
+    found = LinearHead(points.shape[1], parts, range(own))
+    found.load_state_dict({name: values[kept] for name, values in head.state_dict().items()})
+    if like is None:
+        found.merge = linked(apart[kept][:, kept].numpy(), parts).tolist()
+    else:
+        piece, whole = (of_points(each, points).argmax(0) for each in (found, like))
+        found.merge = joined(shared(piece, own, whole, parts)).tolist()
     return found
 
 

@@ -31,15 +31,19 @@ def wholes(trained: Mapping[int, Int[Tensor, " N"]]) -> dict[int, list[int]]:
     trained: for each level K, the labels of the same N cells by its own training.
     """
     levels = sorted(trained, reverse=True)
-    pieces = {fine: joined(_shared(trained, fine, whole)) for fine, whole in pairwise(levels) if fine > SURE}
+
+    def both(a: int, b: int) -> Int[np.ndarray, "A B"]:
+        return shared(trained[a], a, trained[b], b)
+
+    pieces = {fine: joined(both(fine, whole)) for fine, whole in pairwise(levels) if fine > SURE}
     base, *coarser = [k for k in levels if k <= SURE]
-    merges = merged([_shared(trained, base, k) for k in coarser])
+    merges = merged([both(base, k) for k in coarser])
     return {k: part.tolist() for k, part in (pieces | dict(zip([base, *coarser], merges, strict=False))).items()}
 
 
-def _shared(trained: Mapping[int, Int[Tensor, " N"]], a: int, b: int) -> Int[np.ndarray, "A B"]:
-    """How many cells each part of one level shares with each of another."""
-    return torch.bincount(trained[a] * b + trained[b], minlength=a * b).view(a, b).numpy()
+def shared(fine: Int[Tensor, " N"], a: int, whole: Int[Tensor, " N"], b: int) -> Int[np.ndarray, "A B"]:
+    """How many of N cells each of a parts shares with each of b. fine, whole: their labels of the same cells."""
+    return torch.bincount(fine * b + whole, minlength=a * b).view(a, b).numpy()
 
 
 def of_finest(parts: int, wholes: Mapping[int, list[int]]) -> dict[int, list[int]]:
