@@ -32,17 +32,23 @@ SMALL = {
     "scops": {**LITE, "steps": 9, "batch": 4},
 }
 PARTS = 3
+FEW = {"contrastive, merged": 2, "contrastive, agreed": 5}
+"""Of a transformer's features six parts are trained: instead of up to two, or besides up to five."""
 
 
-@pytest.fixture(scope="module", params=METHODS)
+@pytest.fixture(scope="module", params=[*METHODS, *FEW])
 def case(request, tmp_path_factory):
     """A small method, six creatures, and the model that it makes of them."""
+    name = request.param.partition(",")[0]
     with pytest.MonkeyPatch.context() as patch:
+        if request.param in FEW:
+            for constant, value in {"FEW": FEW[request.param], "FINEST": 6, "is_transformer": bool}.items():
+                patch.setattr(f"meronym.methods.contrastive.{constant}", value)
         if request.param == "contrastive_deeplab":
             patch.setenv("MERONYM_WEIGHTS", str(request.getfixturevalue("weights")))
         patch.setattr(Training, "log_every", 1)
         patch.setattr(Training, "save_every", 2)
-        method = METHODS[request.param](**SMALL.get(request.param, LITE))
+        method = METHODS[name](**SMALL.get(name, LITE))
         run = Run(tmp_path_factory.mktemp("whole"), {})
         toy = open_collection("toy:6", seed=0).split("train")
         if request.param == "distill":
