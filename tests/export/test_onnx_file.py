@@ -11,7 +11,7 @@ import torch
 from meronym.backbones import load_backbone, load_stages
 from meronym.edits import Edits
 from meronym.export import CannotExport, export, export_onnx, onnx_file
-from meronym.heads import FactorHead, LinearHead, TreeHead
+from meronym.heads import AgreedHead, FactorHead, LinearHead, TreeHead
 from meronym.model import PartModel
 from meronym.segmenters import DeepLab, HeadSegmenter, Student
 from pictures import picture
@@ -113,12 +113,12 @@ def test_factors(tmp_path):
     assert PartModel(segmenter).export(tmp_path / "birds.onnx") >= 0.999
 
 
-def test_a_tree(tmp_path):
+def test_a_tree_whose_coarser_level_is_of_two_heads(tmp_path):
     segmenter = HeadSegmenter(load_backbone("efficientnet_lite0", size=96), 4)
-    wholes, pieces = (LinearHead(segmenter.backbone.dim, k) for k in (2, 4))
-    for head in (wholes, pieces):
+    wholes, others, pieces = (LinearHead(segmenter.backbone.dim, 2, merge) for merge in ((), (0, 1, 1), (0, 1, 2, 3)))
+    for head in (wholes, others, pieces):
         head.weight.data.normal_(generator=torch.Generator().manual_seed(len(head.weight)))
-    segmenter.head = TreeHead(wholes, pieces, [1, 0, 1, 1])
+    segmenter.head = TreeHead(AgreedHead([wholes, others]), pieces, [1, 0, 1, 1])
     model = PartModel(segmenter)
     assert model.export(tmp_path / "birds.onnx") >= 0.999
     again = PartModel.load(model.save(tmp_path / "model"))
