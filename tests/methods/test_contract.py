@@ -42,7 +42,12 @@ def case(request, tmp_path_factory):
     name = request.param.partition(",")[0]
     with pytest.MonkeyPatch.context() as patch:
         if request.param in FEW:
-            for constant, value in {"FEW": FEW[request.param], "FINEST": 6, "is_transformer": bool}.items():
+            for constant, value in {
+                "FEW": FEW[request.param],
+                "FINEST": 6,
+                "COARSE": 2,
+                "is_transformer": bool,
+            }.items():
                 patch.setattr(f"meronym.methods.contrastive.{constant}", value)
         if request.param == "contrastive_deeplab":
             patch.setenv("MERONYM_WEIGHTS", str(request.getfixturevalue("weights")))

@@ -113,7 +113,8 @@ def grow(
         of = wholes({parts: of_points(head, points).argmax(0) for parts, head in heads.items()})
         head = heads[max(parts for parts in heads if parts <= SURE)]
         for parts in sorted(parts for parts in heads if parts > SURE):
-            pieces = heads[parts]
+            finer = heads[parts]
+            pieces = finer.pieces if isinstance(finer, TreeHead) else finer
             assert isinstance(pieces, LinearHead) and not isinstance(head, FactorHead)
             head = TreeHead(head, pieces, of[parts])
         order, merges = in_order(of_finest(segmenter.parts, of))

@@ -11,7 +11,8 @@ thinner than a cell; on convolutional networks, whose cells see far beyond their
 On transformers 6 to 15 parts are FINEST parts, trained and then merged (`merged`): a few parts that must tell photos
 apart divide the body, which has most cells; sixteen have room for the head as well, and for what is no object, which is
 left out then. Up to FEW are trained as such, on the cells that look like object (`as_seen`), and FINEST are merged to
-agree with these; a part is where both see it (`heads.AgreedHead`).
+agree with these; a part is where both see it (`heads.AgreedHead`). More parts, up to FINEST, are pieces of COARSE that
+are found so: what few parts surely tell apart, more parts do as well (`heads.TreeHead`).
 """
 
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from torch.nn import functional as F
 from meronym.backbones import is_transformer
 from meronym.collections import Collection
 from meronym.features import FeatureSet
-from meronym.heads import AgreedHead, LinearHead, of_points
+from meronym.heads import AgreedHead, LinearHead, TreeHead, of_points
 from meronym.methods.base import check_parts
 from meronym.methods.frozen import TOUCHED, FrozenMethod
 from meronym.methods.kmeans import linked, sample_points, tightest
@@ -50,8 +51,8 @@ from meronym.training.views import warp
 
 POINTS = 2**15
 """Cells of the k-means that training starts from."""
-FINEST, FEW = 16, 5
-"""What fewer parts are merged from; up to FEW are trained as such too."""
+FINEST, FEW, COARSE = 16, 5, 4
+"""What fewer parts are merged from; up to FEW are trained as such too, and more are pieces of COARSE."""
 FALL = 3.3
 """The power of K by which the contrast's weight falls, on transformers."""
 SURE, SOME = 0.35, 200
@@ -123,21 +124,30 @@ class Contrastive(FrozenMethod):
             optimise(training, run, make_fabric(one=True))
             return training, points
 
-        def fewer(training: HeadTraining, points: Float[Tensor, "N D"], like: LinearHead | None = None) -> LinearHead:
+        def fewer(
+            training: HeadTraining, points: Float[Tensor, "N D"], parts: int, like: LinearHead | None = None
+        ) -> LinearHead:
             head = training.network.cpu()  # where points are
             return merged(head, parts, points, object_certainty(head, touched, segmenter.centre, seed), like)
 
         own = segmenter.with_parts(self.trained(parts))
         training, points = learned(own, seen, run, Samples(own, collection, self.steps))
-        outcome, segmenter.head = training.outcome(), training.network.cpu()
-        if own.parts > parts:
-            segmenter.head = fewer(training, points)
-        elif few:
+        outcome, head = training.outcome(), training.network.cpu()
+        if few:
             say(f"the same from {FINEST} parts")
             finest = Run(level_folder(run.folder, FINEST), run.settings)
             cells = seen if given else touched  # cells taken in beyond an outline are good for few parts alone
-            pieces = fewer(*learned(segmenter.with_parts(FINEST), cells, finest), training.network)
-            segmenter.head = AgreedHead([training.network, pieces])
+            segmenter.head = AgreedHead(
+                [head, fewer(*learned(segmenter.with_parts(FINEST), cells, finest), parts, head)]
+            )
+        elif wide and parts <= FINEST and given:
+            say(f"the {COARSE} parts that these are pieces of")
+            coarse = Run(level_folder(run.folder, COARSE), run.settings)
+            whole = learned(segmenter.with_parts(COARSE), as_seen(touched, given), coarse)[0].network.cpu()
+            wholes = AgreedHead([whole, fewer(training, points, COARSE, whole)])
+            segmenter.head = nested(fewer(training, points, parts), wholes, points)
+        else:
+            segmenter.head = fewer(training, points, parts) if own.parts > parts else head
         return outcome
 
     def weighed(self, parts: int, trained: int) -> Self:
@@ -198,6 +208,14 @@ def merged(
         piece, whole = (of_points(each, points).argmax(0) for each in (found, like))
         found.merge = joined(shared(piece, own, whole, parts)).tolist()
     return found
+
+
+@torch.no_grad()
+def nested(pieces: LinearHead, wholes: AgreedHead, points: Float[Tensor, "N D"]) -> TreeHead:
+    """Parts that are pieces of fewer: each of that in which most of its points lie."""
+    piece, whole = of_points(pieces, points), of_points(wholes, points)
+    of = joined(shared(piece.argmax(0), len(piece), whole.argmax(0), len(whole)))
+    return TreeHead(wholes, pieces, of.tolist())
 
 
 @torch.no_grad()
