@@ -1,5 +1,7 @@
 """Agreement of clusterings, and the measure that decides between it and contrast."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from meronym.collections import open_collection
 from meronym.methods import METHODS, consensus
 from meronym.methods.consensus import Consensus, agreed, individuality, part_effect, sizes, substantial
+from meronym.methods.contrastive import Contrastive
 from meronym.methods.kmeans import SmallClusters, sample_points, tightest
 from meronym.metrics import ari
 from meronym.training.run import Run
@@ -120,3 +123,18 @@ def test_individuals_that_differ_more_than_parts_are_trained_by_contrast(tmp_pat
     never = METHODS["consensus"](**small, individual=0.0).fit(toy, 3, Run(tmp_path / "other", {}))
     assert "L_c" not in never.about and never.segmenter.centre == 0
     assert never.about["eta_squared"] == model.about["eta_squared"]
+
+
+@pytest.mark.parametrize("few", [1, 3])
+def test_a_tree_by_contrast_on_a_transformer(few, tmp_path, monkeypatch):
+    for constant, value in {"FEW": few, "FINEST": 6, "COARSE": 2, "is_transformer": bool, "POINTS": 2**12}.items():
+        monkeypatch.setattr(f"meronym.methods.contrastive.{constant}", value)
+    monkeypatch.setattr(Contrastive, "resolved", lambda self, parts: replace(self, lambda_c=1.0, centre=0.0, steps=5))
+    toy = open_collection("toy:6", seed=0).split("train")
+    method = Consensus(backbone="efficientnet_lite0", size=128, individual=1.0, tree=True)
+    model = method.fit(toy, 4, Run(tmp_path / "run", {}))
+    fine, coarse = (each.predict(toy[0].image, mask=toy[0].mask).labels for each in (model, model.at(2)))
+    assert set(model.about["levels"]) == {"4", "2"} and (coarse > 0).sum() == toy[0].mask.sum()
+    assert all(len(np.unique(coarse[fine == part])) == 1 for part in np.unique(fine))
+    again = method.fit(toy, 4, Run(tmp_path / "run", {}))
+    assert again.fingerprint == model.fingerprint

@@ -43,7 +43,7 @@ from meronym.objectives import (
 from meronym.progress import say
 from meronym.segmenters import HeadSegmenter, remove_mean
 from meronym.training.loop import Batch, Gather, Training, make_fabric, optimise
-from meronym.training.run import Run, level_folder
+from meronym.training.run import Run
 from meronym.training.samples import Samples
 from meronym.training.sampling import generator, photos_of_step, share
 from meronym.training.turned import Turned, turn_all
@@ -135,14 +135,14 @@ class Contrastive(FrozenMethod):
         outcome, head = training.outcome(), training.network.cpu()
         if few:
             say(f"the same from {FINEST} parts")
-            finest = Run(level_folder(run.folder, FINEST), run.settings)
+            finest = Run(run.folder / f"with-{FINEST}", run.settings)
             cells = seen if given else touched  # cells taken in beyond an outline are good for few parts alone
             segmenter.head = AgreedHead(
                 [head, fewer(*learned(segmenter.with_parts(FINEST), cells, finest), parts, head)]
             )
         elif wide and parts <= FINEST and given:
             say(f"the {COARSE} parts that these are pieces of")
-            coarse = Run(level_folder(run.folder, COARSE), run.settings)
+            coarse = Run(run.folder / f"with-{COARSE}", run.settings)
             whole = learned(segmenter.with_parts(COARSE), as_seen(touched, given), coarse)[0].network.cpu()
             wholes = AgreedHead([whole, fewer(training, points, COARSE, whole)])
             segmenter.head = nested(fewer(training, points, parts), wholes, points)
