@@ -124,30 +124,30 @@ class Contrastive(FrozenMethod):
             optimise(training, run, make_fabric(one=True))
             return training, points
 
-        def fewer(
-            training: HeadTraining, points: Float[Tensor, "N D"], parts: int, like: LinearHead | None = None
-        ) -> LinearHead:
-            head = training.network.cpu()  # where points are
-            return merged(head, parts, points, object_certainty(head, touched, segmenter.centre, seed), like)
+        def certain(head: LinearHead) -> Float[Tensor, " K"]:
+            return object_certainty(head, touched, segmenter.centre, seed)
 
         own = segmenter.with_parts(self.trained(parts))
         training, points = learned(own, seen, run, Samples(own, collection, self.steps))
-        outcome, head = training.outcome(), training.network.cpu()
+        outcome, head = training.outcome(), training.network.cpu()  # where points are
+        segmenter.head = head
         if few:
             say(f"the same from {FINEST} parts")
             finest = Run(run.folder / f"with-{FINEST}", run.settings)
             cells = seen if given else touched  # cells taken in beyond an outline are good for few parts alone
-            segmenter.head = AgreedHead(
-                [head, fewer(*learned(segmenter.with_parts(FINEST), cells, finest), parts, head)]
-            )
+            training, points = learned(segmenter.with_parts(FINEST), cells, finest)
+            finer = training.network.cpu()
+            segmenter.head = AgreedHead([head, merged(finer, parts, points, certain(finer), head)])
         elif wide and parts <= FINEST and given:
             say(f"the {COARSE} parts that these are pieces of")
             coarse = Run(run.folder / f"with-{COARSE}", run.settings)
             whole = learned(segmenter.with_parts(COARSE), as_seen(touched, given), coarse)[0].network.cpu()
-            wholes = AgreedHead([whole, fewer(training, points, COARSE, whole)])
-            segmenter.head = nested(fewer(training, points, parts), wholes, points)
-        else:
-            segmenter.head = fewer(training, points, parts) if own.parts > parts else head
+            sure = certain(head)
+            wholes = AgreedHead([whole, merged(head, COARSE, points, sure, whole)])
+            pieces = merged(head, parts, points, sure)
+            segmenter.head = TreeHead(wholes, pieces, agreeing(pieces, wholes, points))
+        elif own.parts > parts:
+            segmenter.head = merged(head, parts, points, certain(head))
         return outcome
 
     def weighed(self, parts: int, trained: int) -> Self:
@@ -202,20 +202,16 @@ def merged(
     kept = certainty.argsort(descending=True)[:own].sort().values
     found = LinearHead(points.shape[1], parts, range(own))
     found.load_state_dict({name: values[kept] for name, values in head.state_dict().items()})
-    if like is None:
-        found.merge = linked(apart[kept][:, kept].numpy(), parts).tolist()
-    else:
-        piece, whole = (of_points(each, points).argmax(0) for each in (found, like))
-        found.merge = joined(shared(piece, own, whole, parts)).tolist()
+    joins = linked(apart[kept][:, kept].numpy(), parts).tolist() if like is None else agreeing(found, like, points)
+    found.merge = joins
     return found
 
 
 @torch.no_grad()
-def nested(pieces: LinearHead, wholes: AgreedHead, points: Float[Tensor, "N D"]) -> TreeHead:
-    """Parts that are pieces of fewer: each of that in which most of its points lie."""
+def agreeing(pieces: LinearHead, wholes: LinearHead | AgreedHead, points: Float[Tensor, "N D"]) -> list[int]:
+    """Which of fewer parts each piece belongs to, so that on most of these points both heads agree."""
     piece, whole = of_points(pieces, points), of_points(wholes, points)
-    of = joined(shared(piece.argmax(0), len(piece), whole.argmax(0), len(whole)))
-    return TreeHead(wholes, pieces, of.tolist())
+    return joined(shared(piece.argmax(0), len(piece), whole.argmax(0), len(whole))).tolist()
 
 
 @torch.no_grad()
