@@ -75,12 +75,13 @@ class FeatureSet:
         inside = chosen > 0
         n = CELLS_AT_A_TIME * max(1, -(-int(inside.sum(1).max()) // CELLS_AT_A_TIME))
         maps = [np.load(self.paths[i]) for i in indices]
-        features, foreground = np.zeros((len(maps), len(maps[0]), n), np.float32), np.zeros((len(maps), n), np.float32)
+        features = np.zeros((len(maps), len(maps[0]), n), maps[0].dtype)
+        foreground = np.zeros((len(maps), n), np.float32)
         for row, (values, share, here) in enumerate(zip(maps, chosen, inside, strict=True)):
-            count = int(here.sum())
-            features[row, :, :count] = values.reshape(len(values), -1)[:, here]
-            foreground[row, :count] = share[here] / np.float32(255)
-        return torch.from_numpy(features)[:, :, None], torch.from_numpy(foreground)[:, None]
+            cells = np.flatnonzero(here)
+            values.reshape(len(values), -1).take(cells, axis=1, out=features[row, :, : len(cells)], mode="clip")
+            foreground[row, : len(cells)] = share[cells] / np.float32(255)
+        return torch.from_numpy(features).float()[:, :, None], torch.from_numpy(foreground)[:, None]
 
     def touched(self, share: float) -> "FeatureSet":
         """The same, but each cell counts whole where the object covers more than this share of it, else not at all."""
@@ -93,11 +94,11 @@ class FeatureSet:
         foreground, quarters = self.foreground[kept], self.quarters[kept]
         return replace(self, rows=rows, paths=paths, foreground=foreground, quarters=quarters)
 
-    def batches(self, size: int = 32) -> Iterator[tuple[range, Tensor, Tensor]]:
-        """All of them in order."""
+    def batches(self, size: int = 32, cells: bool = False) -> Iterator[tuple[range, Tensor, Tensor]]:
+        """All of them in order. cells: only those of the object."""
         for start in range(0, len(self), size):
             positions = range(start, min(start + size, len(self)))
-            yield positions, *self.batch(positions)
+            yield positions, *(self.cells(positions) if cells else self.batch(positions))
 
 
 def extract(

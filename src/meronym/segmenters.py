@@ -160,8 +160,8 @@ def remove_mean(
     if foreground is None:
         return features - share * features.mean((2, 3), keepdim=True)
     weight = F.interpolate(foreground[:, None], features.shape[2:], mode="area")
-    mean = (features * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-6)
-    return features - share * mean
+    mean = features.flatten(2) @ weight.flatten(2).mT / weight.sum((2, 3)).clamp(min=1e-6)[:, None]
+    return features - share * mean[..., None]
 
 
 class DeepLab(Segmenter):

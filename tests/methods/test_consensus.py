@@ -62,7 +62,7 @@ def test_of_many_kmeans_the_tightest_come_first():
     tight = [float(each.inertia_) for each in small.kmeans(12, starts=20)]
     assert tight == sorted(tight) and tight[-1] > 1.1 * tight[0]
     true = torch.arange(12).repeat_interleave(80)
-    centres, spread = tightest(points, 12, seed=0)
+    centres, spread = tightest(SmallClusters(points, seed=0), 12, seed=0)
     label = torch.cdist(points, centres).argmin(1)
     assert ari(torch.bincount(12 * label + true, minlength=144).view(12, 12)) > 0.99
     assert spread == pytest.approx(14 * 0.7**2, rel=0.1)
@@ -72,12 +72,12 @@ def test_of_many_kmeans_the_tightest_come_first():
 
 def test_few_points_have_a_tightest_kmeans_too():
     points = blobs(torch.eye(6, 8) * 9, 5, 0.2)
-    centres, _ = tightest(points, 6, seed=0)
+    centres, _ = tightest(SmallClusters(points, seed=0), 6, seed=0)
     true = torch.arange(6).repeat_interleave(5)
     label = torch.cdist(points, centres).argmin(1)
     assert ari(torch.bincount(6 * label + true, minlength=36).view(6, 6)) == 1
     with pytest.raises(ValueError, match="--parts 4: the photos hold fewer different patches"):
-        tightest(torch.eye(3).repeat(200, 1), 4, seed=0)
+        tightest(SmallClusters(torch.eye(3).repeat(200, 1), 0), 4, seed=0)
 
 
 @pytest.mark.parametrize(("part", "individual"), [(3.0, 0.1), (1.4, 1.0), (0.3, 3.0)])
@@ -133,6 +133,7 @@ def test_a_tree_by_contrast_on_a_transformer(few, tmp_path, monkeypatch):
     toy = open_collection("toy:6", seed=0).split("train")
     method = Consensus(backbone="efficientnet_lite0", size=128, individual=1.0, tree=True)
     model = method.fit(toy, 4, Run(tmp_path / "run", {}))
+    assert {path.parent.name for path in tmp_path.rglob("last.ckpt")} == {"run", "with-2"}  # all of the same six
     fine, coarse = (each.predict(toy[0].image, mask=toy[0].mask).labels for each in (model, model.at(2)))
     assert set(model.about["levels"]) == {"4", "2"} and (coarse > 0).sum() == toy[0].mask.sum()
     assert all(len(np.unique(coarse[fine == part])) == 1 for part in np.unique(fine))

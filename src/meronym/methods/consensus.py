@@ -71,7 +71,9 @@ class Consensus(FrozenMethod):
 
         def train(level: HeadSegmenter, folder: Run) -> dict[str, Any]:
             if contrast:
-                return self.contrast(level.parts).teach(level, features, collection, folder, seed)
+                method = self.contrast(level.parts)
+                same = method.trained(level.parts) == method.trained(segmenter.parts)
+                return method.teach(level, features, collection, run if same else folder, seed)
             centres, spread = agreed(points, level.parts, seed)
             assert isinstance(level.head, LinearHead)
             level.head.start_from(centres, sharpness=5 / spread)

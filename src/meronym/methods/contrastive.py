@@ -8,11 +8,12 @@ Differs from the paper: f is a linear head and not a DeepLab; phi is the head's 
 transformers the weight of the contrast falls as K grows: at the weight that suits K = 4 it starves parts at K = 16.
 Cells count whole or not at all: on transformers where the object covers more than a tenth, as beaks, legs and tails are
 thinner than a cell; on convolutional networks, whose cells see far beyond their edges, more than half.
-On transformers 6 to 15 parts are FINEST parts, trained and then merged (`merged`): a few parts that must tell photos
-apart divide the body, which has most cells; sixteen have room for the head as well, and for what is no object, which is
-left out then. Up to FEW are trained as such, on the cells that look like object (`as_seen`), and FINEST are merged to
-agree with these; a part is where both see it (`heads.AgreedHead`). More parts, up to FINEST, are pieces of COARSE that
-are found so: what few parts surely tell apart, more parts do as well (`heads.TreeHead`).
+On transformers up to FINEST parts begin as FINEST, trained and then merged (`merged`): a few parts that must tell
+photos apart divide the body, which has most cells; sixteen have room for the head as well, and for what is no object,
+which is left out then. Up to FEW are trained by themselves too, in half the steps, on the cells that look like object
+(`as_seen`), and FINEST are merged to agree with these; a part is where both see it (`heads.AgreedHead`). Where masks
+are given, more parts are pieces of COARSE that are found so: what few parts surely tell apart, more parts do as well
+(`heads.TreeHead`).
 """
 
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ from meronym.features import FeatureSet
 from meronym.heads import AgreedHead, LinearHead, TreeHead, of_points
 from meronym.methods.base import check_parts
 from meronym.methods.frozen import TOUCHED, FrozenMethod
-from meronym.methods.kmeans import linked, sample_points, tightest
+from meronym.methods.kmeans import SmallClusters, linked, sample_points, tightest
 from meronym.methods.tree import joined, shared
 from meronym.objectives import (
     Pooled,
@@ -52,7 +53,7 @@ from meronym.training.views import warp
 POINTS = 2**15
 """Cells of the k-means that training starts from."""
 FINEST, FEW, COARSE = 16, 5, 4
-"""What fewer parts are merged from; up to FEW are trained as such too, and more are pieces of COARSE."""
+"""What fewer parts are merged from; up to FEW are trained by themselves too, and more are pieces of COARSE."""
 FALL = 3.3
 """The power of K by which the contrast's weight falls, on transformers."""
 SURE, SOME = 0.35, 200
@@ -69,7 +70,7 @@ class Contrastive(FrozenMethod):
 
     lambda_f, lambda_c: weights of Eq. 2 and 3, per photo and per part occurrence. lambda_c None: (8 / K) ** 3.3 on
     transformers (10 at K = 4, 0.1 at K = 16), 0.1 at K = 4 and 0.4 from K = 8 on convolutional networks; how that was
-    found is in docs/experiments.md. K: how many parts are trained, see `trained`.
+    found is in docs/experiments.md. Where more or fewer than K parts are trained, it falls with their number likewise.
     temperature: tau of Eq. 3. cosine, same_photo_negatives: the published code's forms of Eq. 3.
     across: "contrastive" (Eq. 3), "l2" (Table 2) or "views" (Table 2: the partner is another view of the same photo,
     here its one warp, see `training.turned`).
@@ -92,12 +93,12 @@ class Contrastive(FrozenMethod):
         check_parts(parts)
         if self.lambda_c is not None:
             return super().resolved(parts)
-        contrast = (8 / self.trained(parts)) ** FALL if is_transformer(self.backbone) else 0.4 * min(1, parts / 8) ** 2
+        contrast = (8 / parts) ** FALL if is_transformer(self.backbone) else 0.4 * min(1, parts / 8) ** 2
         return replace(super().resolved(parts), lambda_c=round(contrast, 4))
 
     def trained(self, parts: int) -> int:
-        """How many parts are trained in the run itself, to be merged to so many."""
-        return FINEST if is_transformer(self.backbone) and FEW < parts < FINEST else parts
+        """How many parts are trained in the run itself."""
+        return max(parts, FINEST) if is_transformer(self.backbone) else parts
 
     def teach(
         self, segmenter: HeadSegmenter, features: FeatureSet, collection: Collection, run: Run, seed: int
@@ -105,62 +106,50 @@ class Contrastive(FrozenMethod):
         assert self.centre is not None
         parts, wide = segmenter.parts, is_transformer(self.backbone)
         segmenter.centre, touched = self.centre, features.touched(TOUCHED if wide else 0.5)
-        few = wide and parts <= FEW
-        given = collection.masked
-        seen = as_seen(touched, given) if few else touched
-        turned = turn_all(collection, segmenter, seen) if self.across == "views" else None
+        turned = turn_all(collection, segmenter, touched) if self.across == "views" else None
+        points, _ = sample_points(touched, segmenter.centre, seed, POINTS)
 
-        def learned(
-            level: HeadSegmenter, features: FeatureSet, run: Run, samples: Samples | None = None
-        ) -> tuple[HeadTraining, Float[Tensor, "N D"]]:
-            """What was trained, and the points that it started from."""
+        def learned(level: HeadSegmenter, cells: FeatureSet, run: Run, steps: int) -> HeadTraining:
             assert isinstance(level.head, LinearHead)
-            training = HeadTraining(self.weighed(parts, level.parts), level.head, features, seed, turned)
-            points, _ = sample_points(features, segmenter.centre, seed, POINTS)
+            method = replace(self.weighed(parts, level.parts), steps=steps)
+            training = HeadTraining(method, level.head, cells, seed, turned and replace(turned, plain=cells))
             if not run.checkpoint.exists():
-                centres, spread = tightest(points, level.parts, seed)
+                centres, spread = tightest(SmallClusters(points, seed), level.parts, seed)
                 level.head.start_from(centres, self.sharpness / spread)
-            training.samples = samples
+            if level.parts == self.trained(parts):
+                training.samples = Samples(level, collection, steps)
             optimise(training, run, make_fabric(one=True))
-            return training, points
+            return training
 
-        def certain(head: LinearHead) -> Float[Tensor, " K"]:
-            return object_certainty(head, touched, segmenter.centre, seed)
-
-        own = segmenter.with_parts(self.trained(parts))
-        training, points = learned(own, seen, run, Samples(own, collection, self.steps))
+        training = learned(segmenter.with_parts(self.trained(parts)), touched, run, self.steps)
         outcome, head = training.outcome(), training.network.cpu()  # where points are
         segmenter.head = head
-        if few:
-            say(f"the same from {FINEST} parts")
-            finest = Run(run.folder / f"with-{FINEST}", run.settings)
-            cells = seen if given else touched  # cells taken in beyond an outline are good for few parts alone
-            training, points = learned(segmenter.with_parts(FINEST), cells, finest)
-            finer = training.network.cpu()
-            segmenter.head = AgreedHead([head, merged(finer, parts, points, certain(finer), head)])
-        elif wide and parts <= FINEST and given:
-            say(f"the {COARSE} parts that these are pieces of")
-            coarse = Run(run.folder / f"with-{COARSE}", run.settings)
-            whole = learned(segmenter.with_parts(COARSE), as_seen(touched, given), coarse)[0].network.cpu()
-            sure = certain(head)
-            wholes = AgreedHead([whole, merged(head, COARSE, points, sure, whole)])
-            pieces = merged(head, parts, points, sure)
-            segmenter.head = TreeHead(wholes, pieces, agreeing(pieces, wholes, points))
-        elif own.parts > parts:
-            segmenter.head = merged(head, parts, points, certain(head))
+        if not wide or parts > FINEST:
+            return outcome
+        sure, few, given = object_certainty(head, touched, segmenter.centre, seed), parts <= FEW, collection.masked
+        if parts < FINEST:
+            segmenter.head = merged(head, parts, points, sure)
+        if few or given:
+            level = segmenter.with_parts(parts if few else COARSE)
+            say(f"{level.parts} parts by themselves" if few else f"the {level.parts} parts that these are pieces of")
+            apart = Run(run.folder / f"with-{level.parts}", run.settings)
+            whole = learned(level, as_seen(touched, given), apart, self.steps // 2).network.cpu()
+            wholes = AgreedHead([whole, merged(head, level.parts, points, sure, whole)])
+            pieces = segmenter.head
+            segmenter.head = wholes if few else TreeHead(wholes, pieces, agreeing(pieces, wholes, points))
         return outcome
 
     def weighed(self, parts: int, trained: int) -> Self:
         """The same with the contrast's weight for so many parts, where it is known for `parts`."""
         assert self.lambda_c is not None
-        return replace(self, lambda_c=self.lambda_c * (self.trained(parts) / trained) ** FALL)
+        return replace(self, lambda_c=self.lambda_c * (parts / trained) ** FALL)
 
 
 def likeness(features: FeatureSet, maps: Float[Tensor, "B D h w"]) -> Float[Tensor, "B h w"]:
     """How surely cells look like object: to lines, which cannot learn the branches that masks hold as well."""
     assert features.lines is not None, "a method that learns from a frozen backbone finds the objects first"
     weight, bias = map(torch.from_numpy, features.lines()[0])
-    return F.conv2d(maps, weight[:, :, None, None], bias).sigmoid().mean(1)
+    return (weight @ maps.flatten(2) + bias[:, None]).sigmoid().mean(1).unflatten(1, maps.shape[2:])
 
 
 @torch.no_grad()
