@@ -24,7 +24,7 @@ HEADS = (
         name="head_no_f",
         method="contrastive",
         beside="λf = 0",
-        why=f"{HEAD}, whose k-means start is already consistent within parts",
+        why=HEAD,
         settings={"lambda_f": 0.0},
         protocols=("box",),
     ),
