@@ -33,7 +33,7 @@ SMALL = {
 }
 PARTS = 3
 FEW = {"contrastive, merged": 2, "contrastive, agreed": 5}
-"""Of a transformer's features six parts are trained: instead of up to two, or besides up to five."""
+"""Of a transformer's features six parts are trained: three are merged from these, or agree with these."""
 
 
 @pytest.fixture(scope="module", params=[*METHODS, *FEW])

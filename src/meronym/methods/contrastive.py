@@ -133,7 +133,7 @@ class Contrastive(FrozenMethod):
             level = segmenter.with_parts(parts if few else COARSE)
             say(f"{level.parts} parts by themselves" if few else f"the {level.parts} parts that these are pieces of")
             apart = Run(run.folder / f"with-{level.parts}", run.settings)
-            whole = learned(level, as_seen(touched, given), apart, self.steps // 2).network.cpu()
+            whole = learned(level, as_seen(touched, given), apart, (self.steps + 1) // 2).network.cpu()
             wholes = AgreedHead([whole, merged(head, level.parts, points, sure, whole)])
             pieces = segmenter.head
             segmenter.head = wholes if few else TreeHead(wholes, pieces, agreeing(pieces, wholes, points))
