@@ -30,7 +30,7 @@ from meronym.features import FeatureSet
 from meronym.heads import AgreedHead, LinearHead, TreeHead, of_points
 from meronym.methods.base import check_parts
 from meronym.methods.frozen import TOUCHED, FrozenMethod
-from meronym.methods.kmeans import SmallClusters, linked, sample_points, tightest
+from meronym.methods.kmeans import linked, sample_points, tightest
 from meronym.methods.tree import joined, shared
 from meronym.objectives import (
     Pooled,
@@ -114,7 +114,7 @@ class Contrastive(FrozenMethod):
             method = replace(self.weighed(parts, level.parts), steps=steps)
             training = HeadTraining(method, level.head, cells, seed, turned and replace(turned, plain=cells))
             if not run.checkpoint.exists():
-                centres, spread = tightest(SmallClusters(points, seed), level.parts, seed)
+                centres, spread = tightest(points, level.parts, seed)
                 level.head.start_from(centres, self.sharpness / spread)
             if level.parts == self.trained(parts):
                 training.samples = Samples(level, collection, steps)
@@ -191,8 +191,8 @@ def merged(
     kept = certainty.argsort(descending=True)[:own].sort().values
     found = LinearHead(points.shape[1], parts, range(own))
     found.load_state_dict({name: values[kept] for name, values in head.state_dict().items()})
-    joins = linked(apart[kept][:, kept].numpy(), parts).tolist() if like is None else agreeing(found, like, points)
-    found.merge = joins
+    close = apart[kept][:, kept].numpy()
+    found.merge = linked(close, parts).tolist() if like is None else agreeing(found, like, points)
     return found
 
 

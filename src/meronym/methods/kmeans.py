@@ -125,15 +125,15 @@ class SmallClusters:
         return sorted(found, key=lambda each: float(each.inertia_))  # type: ignore[arg-type]
 
 
-def tightest(small: SmallClusters, parts: int, seed: int) -> tuple[Float[Tensor, "K D"], float]:
-    """As `cluster` of these points, the best of STARTS k-means in less time than that of five.
+def tightest(points: Float[Tensor, "N D"], parts: int, seed: int) -> tuple[Float[Tensor, "K D"], float]:
+    """As `cluster`, the best of STARTS k-means in less time than that of five.
 
     They are of small clusters, and the BEST of them are refined on the points: near the optimum small clusters do not
     rank k-means as the points do. Of points too few for that, it is what `cluster` gives.
     """
+    values, small = points.numpy(), SmallClusters(points, seed)
     if parts > len(small):
-        return cluster(small.points, parts, seed)
-    values = small.points.numpy()
+        return cluster(points, parts, seed)
     found = small.kmeans(parts)
     different = {round(float(each.inertia_), 5): each.cluster_centers_ for each in found}  # type: ignore[arg-type]
     with threadpool_limits(2, "openmp"):
