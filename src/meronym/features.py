@@ -94,6 +94,10 @@ class FeatureSet:
         foreground, quarters = self.foreground[kept], self.quarters[kept]
         return replace(self, rows=rows, paths=paths, foreground=foreground, quarters=quarters)
 
+    def spread(self, most: int) -> "FeatureSet":
+        """At most so many of the photos, evenly spread."""
+        return self.select(range(0, len(self), -(-len(self) // most)))
+
     def batches(self, size: int = 32, cells: bool = False) -> Iterator[tuple[range, Tensor, Tensor]]:
         """All of them in order. cells: only those of the object."""
         for start in range(0, len(self), size):

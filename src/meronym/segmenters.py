@@ -157,11 +157,18 @@ def remove_mean(
     """Take off `share` of each photo's mean feature over the foreground (over everything where it is None)."""
     if share == 0:
         return features
+    return features - share * photo_mean(features, foreground)
+
+
+def photo_mean(
+    features: Float[Tensor, "B D h w"], foreground: Float[Tensor, "B H W"] | None
+) -> Float[Tensor, "B D 1 1"]:
+    """Each photo's mean feature over the foreground."""
     if foreground is None:
-        return features - share * features.mean((2, 3), keepdim=True)
+        return features.mean((2, 3), keepdim=True)
     weight = F.interpolate(foreground[:, None], features.shape[2:], mode="area")
     mean = features.flatten(2) @ weight.flatten(2).mT / weight.sum((2, 3)).clamp(min=1e-6)[:, None]
-    return features - share * mean[..., None]
+    return mean[..., None]
 
 
 class DeepLab(Segmenter):

@@ -59,25 +59,25 @@ def test_of_many_kmeans_the_tightest_come_first():
     points = blobs(torch.eye(12, 14) * 4, 80, 0.7)
     small = SmallClusters(points, seed=0, most=40)
     assert len(small) == 40 and small.size.sum() == len(points) and len(small.of_point) == len(points)
-    tight = [float(each.inertia_) for each in small.kmeans(12, starts=20)]
+    tight = [float(each.inertia_) for each in small.kmeans(12, 20, np.random.RandomState(0))]
     assert tight == sorted(tight) and tight[-1] > 1.1 * tight[0]
     true = torch.arange(12).repeat_interleave(80)
-    centres, spread = tightest(points, 12, seed=0)
+    centres, spread = tightest(SmallClusters(points, seed=0), 12)
     label = torch.cdist(points, centres).argmin(1)
     assert ari(torch.bincount(12 * label + true, minlength=144).view(12, 12)) > 0.99
     assert spread == pytest.approx(14 * 0.7**2, rel=0.1)
     with pytest.raises(ValueError, match="--parts 41: the photos show too little"):
-        small.kmeans(41)
+        small.kmeans(41, 1, np.random.RandomState(0))
 
 
 def test_few_points_have_a_tightest_kmeans_too():
     points = blobs(torch.eye(6, 8) * 9, 5, 0.2)
-    centres, _ = tightest(points, 6, seed=0)
+    centres, _ = tightest(SmallClusters(points, seed=0), 6)
     true = torch.arange(6).repeat_interleave(5)
     label = torch.cdist(points, centres).argmin(1)
     assert ari(torch.bincount(6 * label + true, minlength=36).view(6, 6)) == 1
     with pytest.raises(ValueError, match="--parts 4: the photos hold fewer different patches"):
-        tightest(torch.eye(3).repeat(200, 1), 4, seed=0)
+        tightest(SmallClusters(torch.eye(3).repeat(200, 1), seed=0), 4)
 
 
 @pytest.mark.parametrize(("part", "individual"), [(3.0, 0.1), (1.4, 1.0), (0.3, 3.0)])

@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from sklearn.cluster import KMeans as Lloyd
 from torch import Tensor
 
 from meronym.collections import Collection
@@ -29,14 +30,14 @@ from meronym.features import FeatureSet
 from meronym.heads import FactorHead, LinearHead, TreeHead, of_points
 from meronym.methods.contrastive import Contrastive
 from meronym.methods.frozen import FrozenMethod
-from meronym.methods.kmeans import STARTS, SmallClusters, cluster, different, linkage, sample_points
+from meronym.methods.kmeans import SmallClusters, cluster, different, linkage, sample_points
 from meronym.methods.tree import SURE, halves, in_order, of_finest, wholes
 from meronym.progress import say
 from meronym.segmenters import HeadSegmenter
 from meronym.training.run import Run, level_folder
 
-VOTES = 10
-"""One in so many k-means, the tightest, has a vote."""
+STARTS, VOTES = 200, 10
+"""How many k-means of each size are run; one in so many, the tightest, has a vote."""
 COARSER = 0.75, 0.5
 """Sizes of the coarser k-means that vote too, in units of K, where there are more than SURE parts."""
 LEAST = 0.2
@@ -131,7 +132,7 @@ def individuality(
 ) -> float:
     """`part_effect` of these points, or, of so many photos that each gives but few, of points of some of them."""
     if len(features) > SOME_PHOTOS:
-        some = features.select(range(0, len(features), -(-len(features) // SOME_PHOTOS)))
+        some = features.spread(SOME_PHOTOS)
         points, photos = sample_points(some, centre, seed, MOST_POINTS)
     return part_effect(points, photos)
 
@@ -172,7 +173,8 @@ def agreed(points: Float[Tensor, "N D"], parts: int, seed: int) -> tuple[Float[T
 
 def groups(small: SmallClusters, parts: int, starts: int = STARTS) -> tuple[Float[Tensor, "K D"], float]:
     """What `agreed` gives, for points that are in small clusters already. starts: how many k-means of each size."""
-    together = np.mean([_votes(small, size, starts) for size in sizes(parts)], axis=0)
+    random = np.random.RandomState(small.seed)
+    together = np.mean([_votes(small.kmeans(size, starts, random)) for size in sizes(parts)], axis=0)
     group = torch.from_numpy(substantial(together, small.size, parts))[small.of_point]
     centres = torch.stack([small.points[group == k].mean(0) for k in range(parts)])
     return centres, max(float((small.points - centres[group]).square().sum(1).mean()), 1e-6)
@@ -183,9 +185,9 @@ def sizes(parts: int) -> list[int]:
     return [parts, *(round(parts * share) for share in COARSER if parts > SURE)]
 
 
-def _votes(small: SmallClusters, size: int, starts: int) -> Float[np.ndarray, "M M"]:
-    """The share of the tightest k-means that keep two small clusters together."""
-    labels = [np.asarray(each.labels_) for each in small.kmeans(size, starts)[: starts // VOTES]]
+def _votes(found: list[Lloyd]) -> Float[np.ndarray, "M M"]:
+    """The share of the tightest of these k-means that keep two small clusters together."""
+    labels = [np.asarray(each.labels_) for each in found[: len(found) // VOTES]]
     return np.mean([label[:, None] == label for label in labels], axis=0)
 
 

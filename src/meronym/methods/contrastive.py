@@ -16,6 +16,7 @@ are given, more parts are pieces of COARSE that are found so: what few parts sur
 (`heads.TreeHead`).
 """
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -30,7 +31,7 @@ from meronym.features import FeatureSet
 from meronym.heads import AgreedHead, LinearHead, TreeHead, of_points
 from meronym.methods.base import check_parts
 from meronym.methods.frozen import TOUCHED, FrozenMethod
-from meronym.methods.kmeans import linked, sample_points, tightest
+from meronym.methods.kmeans import SmallClusters, linked, sample_points, tightest
 from meronym.methods.tree import joined, shared
 from meronym.objectives import (
     Pooled,
@@ -108,13 +109,14 @@ class Contrastive(FrozenMethod):
         segmenter.centre, touched = self.centre, features.touched(TOUCHED if wide else 0.5)
         turned = turn_all(collection, segmenter, touched) if self.across == "views" else None
         points, _ = sample_points(touched, segmenter.centre, seed, POINTS)
+        small = functools.cache(lambda: SmallClusters(points, seed))
 
         def learned(level: HeadSegmenter, cells: FeatureSet, run: Run, steps: int) -> HeadTraining:
             assert isinstance(level.head, LinearHead)
             method = replace(self.weighed(parts, level.parts), steps=steps)
             training = HeadTraining(method, level.head, cells, seed, turned and replace(turned, plain=cells))
             if not run.checkpoint.exists():
-                centres, spread = tightest(points, level.parts, seed)
+                centres, spread = tightest(small(), level.parts)
                 level.head.start_from(centres, self.sharpness / spread)
             if level.parts == self.trained(parts):
                 training.samples = Samples(level, collection, steps)
@@ -206,7 +208,7 @@ def agreeing(pieces: LinearHead, wholes: LinearHead | AgreedHead, points: Float[
 @torch.no_grad()
 def object_certainty(head: LinearHead, features: FeatureSet, centre: float, seed: int) -> Float[Tensor, " K"]:
     """How surely the cells of each part are object, 0 to 1, in some of the photos."""
-    some = features.select(range(0, len(features), -(-len(features) // SOME)))
+    some = features.spread(SOME)
     (points, _), (plain, _) = (sample_points(some, share, seed, POINTS) for share in (centre, 0.0))
     shares = of_points(head, points).softmax(0)
     return shares @ likeness(features, plain.T[None, :, :, None]).flatten() / shares.sum(1).clamp(min=1e-6)

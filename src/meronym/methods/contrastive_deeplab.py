@@ -10,7 +10,6 @@ length 30 and more that saturates at once, so unit vectors, as in the released c
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
-import kornia
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -158,6 +157,8 @@ class DeepLabTraining(Training):
         raise ValueError(f"no photo of {self.collection.name} could be used: {skipped[0][1]}")
 
     def loss(self, network: nn.Module, batch: Batch, gather: Gather) -> tuple[Tensor, dict[str, Tensor]]:
+        import kornia  # a frozen head does without
+
         method, foreground = self.method, batch["foreground"]
         size = foreground.shape[1:]
         logits = _enlarge(network(batch["first"]).float(), size)

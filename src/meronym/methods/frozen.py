@@ -105,7 +105,8 @@ class FrozenMethod(Method):
         else:
             say("no masks given: finding the objects by their features")
             known = learned_object(features, views)
-        lines = functools.cache(lambda: object_lines(given.maps(), given.shares()) if given.masked else known)
+        some = given.spread(MOST_PHOTOS)
+        lines = functools.cache(lambda: object_lines(some.maps(), some.shares()) if given.masked else known)
         blind = [i for i in range(len(features)) if not (given.masked and told[i])]
         if blind and given.masked:
             say(f"{len(blind):,} of {len(features):,} photos have no mask: finding their objects by what masks show")
@@ -118,9 +119,9 @@ class FrozenMethod(Method):
 
 def learned_object(features: FeatureSet, views: Views) -> Layers:
     """What tells object from background where nobody says, learned from MOST_PHOTOS of the photos."""
-    some = range(0, len(features), -(-len(features) // MOST_PHOTOS))
-    quarters = found_quarters(lambda: map(features.map, some), (_guide(features, views, i) for i in some))
-    return object_lines(map(features.map, some), quarters, strength=1.0)
+    some = features.spread(MOST_PHOTOS)
+    quarters = found_quarters(some.maps, (_guide(some, views, i) for i in range(len(some))))
+    return object_lines(some.maps(), quarters, strength=1.0)
 
 
 def found_objects(features: FeatureSet, views: Views, lines: Layers, positions: Sequence[int]) -> FeatureSet:

@@ -20,12 +20,12 @@ from meronym.collections import Collection
 from meronym.features import FeatureSet
 from meronym.heads import LinearHead
 from meronym.methods.frozen import FrozenMethod
-from meronym.segmenters import HeadSegmenter, remove_mean
+from meronym.segmenters import HeadSegmenter, photo_mean
 from meronym.training.run import Run
 from meronym.training.sampling import generator
 
 MOST_POINTS = 2**17
-SMALL, STARTS, BEST = 512, 200, 10
+SMALL, STARTS, BEST = 512, 50, 10
 """How many small clusters points are put into, how many k-means of these are run, and how many of those are refined."""
 
 
@@ -52,15 +52,15 @@ def sample_points(
 
     At most `most`, the same number from each photo if it has them; of more photos than that, only some are looked at.
     """
-    features = features.select(range(0, len(features), -(-len(features) // most)))
+    features = features.spread(most)
     each = most // len(features)
     points, photos = [], []
     for positions, maps, foreground in features.batches(cells=True):
-        prepared = remove_mean(maps, foreground, centre)
-        for position, photo, inside in zip(positions, prepared, foreground > 0.5, strict=True):
-            cells = photo[:, inside].T
-            chosen = torch.randperm(len(cells), generator=generator(seed, "points", position))[:each]
-            points.append(cells[chosen])
+        mean = photo_mean(maps, foreground)[..., 0]
+        for position, photo, own, inside in zip(positions, maps, mean, foreground > 0.5, strict=True):
+            cells = inside.flatten().nonzero()[:, 0]
+            chosen = cells[torch.randperm(len(cells), generator=generator(seed, "points", position))[:each]]
+            points.append((photo.flatten(1)[:, chosen] - centre * own).T)
             photos.append(torch.full((len(chosen),), position))
     return torch.cat(points), torch.cat(photos)
 
@@ -104,7 +104,7 @@ class SmallClusters:
     """Points in many clusters of a few: two hundred k-means of their centres take less time than one of the points."""
 
     def __init__(self, points: Float[Tensor, "N D"], seed: int, most: int = SMALL) -> None:
-        self.points, self.random = points, np.random.RandomState(seed)
+        self.points, self.seed = points, seed
         count = max(2, min(most, len(points) // 8))
         with threadpool_limits(2, "openmp"):
             found = Lloyd(count, init="random", n_init=1, max_iter=12, random_state=seed).fit(points.numpy())  # type: ignore[arg-type]
@@ -114,27 +114,27 @@ class SmallClusters:
     def __len__(self) -> int:
         return len(self.centres)
 
-    def kmeans(self, parts: int, starts: int = STARTS) -> list[Lloyd]:
+    def kmeans(self, parts: int, starts: int, random: np.random.RandomState) -> list[Lloyd]:
         """So many k-means, each small cluster worth its points; the tightest first. ValueError for few points."""
         if parts > len(self):
             raise ValueError(f"--parts {parts}: the photos show too little for so many; choose fewer parts")
         _check_different(self.points.numpy(), parts)
         with threadpool_limits(1):
-            once = [Lloyd(parts, n_init=1, random_state=self.random) for _ in range(starts)]  # type: ignore[arg-type]
+            once = [Lloyd(parts, n_init=1, random_state=random) for _ in range(starts)]  # type: ignore[arg-type]
             found = [each.fit(self.centres, sample_weight=self.size) for each in once]
         return sorted(found, key=lambda each: float(each.inertia_))  # type: ignore[arg-type]
 
 
-def tightest(points: Float[Tensor, "N D"], parts: int, seed: int) -> tuple[Float[Tensor, "K D"], float]:
+def tightest(small: SmallClusters, parts: int) -> tuple[Float[Tensor, "K D"], float]:
     """As `cluster`, the best of STARTS k-means in less time than that of five.
 
     They are of small clusters, and the BEST of them are refined on the points: near the optimum small clusters do not
     rank k-means as the points do. Of points too few for that, it is what `cluster` gives.
     """
-    values, small = points.numpy(), SmallClusters(points, seed)
+    values = small.points.numpy()
     if parts > len(small):
-        return cluster(points, parts, seed)
-    found = small.kmeans(parts)
+        return cluster(small.points, parts, small.seed)
+    found = small.kmeans(parts, STARTS, np.random.RandomState(small.seed))
     different = {round(float(each.inertia_), 5): each.cluster_centers_ for each in found}  # type: ignore[arg-type]
     with threadpool_limits(2, "openmp"):
         starts = [Lloyd(parts, init=centres, n_init=1, max_iter=20) for centres in list(different.values())[:BEST]]  # type: ignore[arg-type]

@@ -8,7 +8,6 @@ protocols: crop of the box with 5 % padding and 5 % jitter a side, squared, flip
 import math
 from functools import cache
 
-import kornia
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -55,6 +54,8 @@ def _jittered(box: Window, g: torch.Generator, pad: float = 0.05, jitter: float 
 
 @cache
 def _colours() -> torch.nn.Module:
+    import kornia  # most training does without
+
     return torch.nn.Sequential(
         kornia.augmentation.ColorJitter(0.3, 0.3, 0.2, 0.2, p=0.8), kornia.augmentation.RandomGrayscale(p=0.2)
     )
