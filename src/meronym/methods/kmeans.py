@@ -101,7 +101,7 @@ def linked(apart: Float[np.ndarray, "M M"], groups: int) -> Int[np.ndarray, " M"
 
 
 class SmallClusters:
-    """Points in many clusters of a few: two hundred k-means of their centres take less time than one of the points."""
+    """Points in many clusters of a few: fifty k-means of their centres take less time than one of the points."""
 
     def __init__(self, points: Float[Tensor, "N D"], seed: int, most: int = SMALL) -> None:
         self.points, self.seed = points, seed
