@@ -96,7 +96,7 @@ class FeatureSet:
 
     def spread(self, most: int) -> "FeatureSet":
         """At most so many of the photos, evenly spread."""
-        return self.select(range(0, len(self), -(-len(self) // most)))
+        return self.select(range(0, len(self), max(1, -(-len(self) // most))))
 
     def batches(self, size: int = 32, cells: bool = False) -> Iterator[tuple[range, Tensor, Tensor]]:
         """All of them in order. cells: only those of the object."""
