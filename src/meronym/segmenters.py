@@ -163,7 +163,7 @@ def remove_mean(
 def photo_mean(
     features: Float[Tensor, "B D h w"], foreground: Float[Tensor, "B H W"] | None
 ) -> Float[Tensor, "B D 1 1"]:
-    """Each photo's mean feature over the foreground."""
+    """Each photo's mean feature over the foreground (over everything where it is None)."""
     if foreground is None:
         return features.mean((2, 3), keepdim=True)
     weight = F.interpolate(foreground[:, None], features.shape[2:], mode="area")

@@ -56,11 +56,11 @@ def sample_points(
     each = most // len(features)
     points, photos = [], []
     for positions, maps, foreground in features.batches(cells=True):
-        mean = photo_mean(maps, foreground)[..., 0]
-        for position, photo, own, inside in zip(positions, maps, mean, foreground > 0.5, strict=True):
+        shift = centre * photo_mean(maps, foreground)[..., 0] if centre else torch.zeros(len(maps), 1, 1)
+        for position, photo, taken, inside in zip(positions, maps, shift, foreground > 0.5, strict=True):
             cells = inside.flatten().nonzero()[:, 0]
             chosen = cells[torch.randperm(len(cells), generator=generator(seed, "points", position))[:each]]
-            points.append((photo.flatten(1)[:, chosen] - centre * own).T)
+            points.append((photo.flatten(1)[:, chosen] - taken).T)
             photos.append(torch.full((len(chosen),), position))
     return torch.cat(points), torch.cat(photos)
 
@@ -101,7 +101,7 @@ def linked(apart: Float[np.ndarray, "M M"], groups: int) -> Int[np.ndarray, " M"
 
 
 class SmallClusters:
-    """Points in many clusters of a few: fifty k-means of their centres take less time than one of the points."""
+    """Points in many clusters of a few: dozens of k-means of their centres take less time than one of the points."""
 
     def __init__(self, points: Float[Tensor, "N D"], seed: int, most: int = SMALL) -> None:
         self.points, self.seed = points, seed
