@@ -17,6 +17,7 @@ are given, more parts are pieces of COARSE that are found so: what few parts sur
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -31,7 +32,7 @@ from meronym.features import FeatureSet
 from meronym.heads import AgreedHead, LinearHead, TreeHead, of_points
 from meronym.methods.base import check_parts
 from meronym.methods.frozen import TOUCHED, FrozenMethod
-from meronym.methods.kmeans import SmallClusters, linked, sample_points, tightest
+from meronym.methods.kmeans import SmallClusters, linked, refined, sample_points, starts
 from meronym.methods.tree import joined, shared
 from meronym.objectives import (
     Pooled,
@@ -57,12 +58,12 @@ FINEST, FEW, COARSE = 16, 5, 4
 """What fewer parts are merged from; up to FEW are trained by themselves too, and more are pieces of COARSE."""
 FALL = 3.3
 """The power of K by which the contrast's weight falls, on transformers."""
-SURE, SOME = 0.35, 200
+SURE, SOME = 0.4, 200
 """Of merging: how surely a part is object; the photos in which that is looked at."""
 NOTHING, LIKELY = 0.05, 0.3
 """How surely a cell is object that is none, whatever the mask, and that is one, whatever outline was found."""
-OUTCOME = 25
-"""Batches on which starts are compared."""
+OUTCOME, GLANCE, CLOSER = 25, 8, 3
+"""Batches on which heads are compared; on so few many are, and so many of them are refined."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +117,7 @@ class Contrastive(FrozenMethod):
             method = replace(self.weighed(parts, level.parts), steps=steps)
             training = HeadTraining(method, level.head, cells, seed, turned and replace(turned, plain=cells))
             if not run.checkpoint.exists():
-                centres, spread = tightest(small(), level.parts)
-                level.head.start_from(centres, self.sharpness / spread)
+                training.begin(small())
             if level.parts == self.trained(parts):
                 training.samples = Samples(level, collection, steps)
             optimise(training, run, make_fabric(one=True))
@@ -230,32 +230,59 @@ class HeadTraining(Training):
     def batch(self, step: int, rank: int, world: int) -> Batch:
         photos = photos_of_step(self.seed, step, self.method.batch, len(self.features), world)
         mine = share(photos, rank, world)
+        assert self.method.centre is not None
         if self.turned:
-            return self.turned.batch(mine)
-        features, foreground = self.features.cells(mine)
-        partners = draw_partners(len(photos), self.parts, generator(self.seed, "partners", step))
-        return {"features": features, "foreground": foreground, "partners": partners}
+            batch = self.turned.batch(mine)
+            batch["valid"] = warp(batch["foreground"][:, None], batch["theta"])[:, 0]
+            batch["turned"] = remove_mean(batch["turned"], batch["valid"], self.method.centre)
+        else:
+            features, foreground = self.features.cells(mine)
+            partners = draw_partners(len(photos), self.parts, generator(self.seed, "partners", step))
+            batch = {"features": features, "foreground": foreground, "partners": partners}
+        return batch | {"features": remove_mean(batch["features"], batch["foreground"], self.method.centre)}
+
+    def begin(self, small: SmallClusters) -> None:
+        """Start from that k-means which Eq. 2 and 3 like best.
+
+        Dozens are nearly as tight as the tightest, and each leads to other parts; the objective tells them apart
+        before the first step, and those of different seeds that it likes best lead to the same parts.
+        """
+        few = self._liked(starts(small, self.parts), GLANCE)[:CLOSER]
+        best, *_ = self._liked([refined(small.points, centres) for centres, _ in few], OUTCOME)
+        self.network.start_from(best[0], self.method.sharpness / best[1])
+
+    def _liked(self, found: list[tuple[Tensor, float]], batches: int) -> list[tuple[Tensor, float]]:
+        """K-means (centres and spread), that with the least total first."""
+        heads = [LinearHead(len(centres[0]), len(centres)) for centres, _ in found]
+        for head, (centres, spread) in zip(heads, found, strict=True):
+            head.start_from(centres, self.method.sharpness / spread)
+        totals = [losses["total"] for losses in self.losses(heads, batches)]
+        return [found[i] for i in sorted(range(len(found)), key=lambda i: totals[i])]
+
+    def outcome(self) -> dict[str, float]:
+        """The total and its terms, as `losses` has them."""
+        return self.losses([self.network], OUTCOME)[0]
 
     @torch.no_grad()
-    def outcome(self) -> dict[str, float]:
-        """The total and its terms on OUTCOME batches, which are the same for every seed, so that starts compare."""
+    def losses(self, heads: Sequence[LinearHead], batches: int) -> list[dict[str, float]]:
+        """Each head's total and its terms on so many batches, the same for every seed, so that heads compare."""
         training = HeadTraining(self.method, self.network, self.features, 0, self.turned)
-        device, found = self.network.weight.device, dict[str, float]()
-        for step in range(OUTCOME):
+        device, found = heads[0].weight.device, [dict[str, float]() for _ in heads]
+        for step in range(batches):
             batch = {name: values.to(device) for name, values in training.batch(step, 0, 1).items()}
-            total, terms = training.loss(self.network, batch, lambda x: x)
-            for name, value in {"total": total, **terms}.items():
-                found[name] = found.get(name, 0.0) + float(value) / OUTCOME
+            for head, sums in zip(heads, found, strict=True):
+                total, terms = training.loss(head, batch, lambda x: x)
+                for name, value in {"total": total, **terms}.items():
+                    sums[name] = sums.get(name, 0.0) + float(value) / batches
         return found
 
     def loss(self, network: nn.Module, batch: Batch, gather: Gather) -> tuple[Tensor, dict[str, Tensor]]:
         method = self.method
         assert method.lambda_c is not None
-        pooled = self._pool(network, batch["features"], batch["foreground"])
+        pooled = _pool(network, batch["features"], batch["foreground"])
         within, z = part_consistency(pooled).mean(), gather(pooled.z)
         if self.turned:
-            valid = warp(batch["foreground"][:, None], batch["theta"])[:, 0]
-            other = gather(self._pool(network, batch["turned"], valid).z)
+            other = gather(_pool(network, batch["turned"], batch["valid"]).z)
             z, partners = torch.cat([z, other]), view_partners(*z.shape[:2]).to(z.device)
         else:
             partners = batch["partners"]
@@ -266,7 +293,6 @@ class HeadTraining(Training):
         total = method.lambda_f * within + method.lambda_c * across
         return total, {"L_f": within, "L_c": across}
 
-    def _pool(self, network: nn.Module, features: Tensor, foreground: Tensor) -> Pooled:
-        assert self.method.centre is not None
-        prepared = remove_mean(features, foreground, self.method.centre)
-        return pool(network(prepared).softmax(1) * foreground[:, None], [prepared])
+
+def _pool(network: nn.Module, features: Float[Tensor, "B D h w"], foreground: Float[Tensor, "B h w"]) -> Pooled:
+    return pool(network(features).softmax(1) * foreground[:, None], [features])

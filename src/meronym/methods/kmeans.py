@@ -25,8 +25,8 @@ from meronym.training.run import Run
 from meronym.training.sampling import generator
 
 MOST_POINTS = 2**17
-SMALL, STARTS, BEST = 512, 50, 10
-"""How many small clusters points are put into, how many k-means of these are run, and how many of those are refined."""
+SMALL, STARTS = 512, 50
+"""How many small clusters points are put into, and how many k-means of these are run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,10 @@ def linked(apart: Float[np.ndarray, "M M"], groups: int) -> Int[np.ndarray, " M"
 
 
 class SmallClusters:
-    """Points in many clusters of a few: dozens of k-means of their centres take less time than one of the points."""
+    """Points in many clusters of a few: dozens of k-means of their centres take less time than one of the points.
+
+    spread: the mean squared distance of a point to the centre of its small cluster.
+    """
 
     def __init__(self, points: Float[Tensor, "N D"], seed: int, most: int = SMALL) -> None:
         self.points, self.seed = points, seed
@@ -110,6 +113,7 @@ class SmallClusters:
             found = Lloyd(count, init="random", n_init=1, max_iter=12, random_state=seed).fit(points.numpy())  # type: ignore[arg-type]
         self.centres, self.of_point = found.cluster_centers_, torch.from_numpy(np.asarray(found.labels_)).long()
         self.size = torch.bincount(self.of_point, minlength=count).numpy().astype(float)
+        self.spread = float(found.inertia_) / len(points)  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         return len(self.centres)
@@ -125,18 +129,24 @@ class SmallClusters:
         return sorted(found, key=lambda each: float(each.inertia_))  # type: ignore[arg-type]
 
 
-def tightest(small: SmallClusters, parts: int) -> tuple[Float[Tensor, "K D"], float]:
-    """As `cluster`, the best of STARTS k-means in less time than that of five.
+def starts(small: SmallClusters, parts: int) -> list[tuple[Float[Tensor, "K D"], float]]:
+    """STARTS k-means of small clusters, the tightest first: centres, and a point's mean squared distance to its own.
 
-    They are of small clusters, and the BEST of them are refined on the points: near the optimum small clusters do not
-    rank k-means as the points do. Of points too few for that, it is what `cluster` gives.
+    None is there twice. Of points too few for small clusters it is the one that `cluster` gives.
     """
-    values = small.points.numpy()
     if parts > len(small):
-        return cluster(small.points, parts, small.seed)
+        return [cluster(small.points, parts, small.seed)]
     found = small.kmeans(parts, STARTS, np.random.RandomState(small.seed))
     different = {round(float(each.inertia_), 5): each.cluster_centers_ for each in found}  # type: ignore[arg-type]
+    count = len(small.points)
+    return [
+        (torch.from_numpy(centres).float(), max(inertia / count + small.spread, 1e-6))
+        for inertia, centres in different.items()
+    ]
+
+
+def refined(points: Float[Tensor, "N D"], centres: Float[Tensor, "K D"]) -> tuple[Float[Tensor, "K D"], float]:
+    """The k-means of points that begins from these centres, as `cluster` gives it."""
     with threadpool_limits(2, "openmp"):
-        starts = [Lloyd(parts, init=centres, n_init=1, max_iter=20) for centres in list(different.values())[:BEST]]  # type: ignore[arg-type]
-        best = min((start.fit(values) for start in starts), key=lambda each: float(each.inertia_))  # type: ignore[arg-type]
-    return torch.from_numpy(best.cluster_centers_).float(), max(float(best.inertia_) / len(values), 1e-6)  # type: ignore[arg-type]
+        found = Lloyd(len(centres), init=centres.numpy(), n_init=1, max_iter=20).fit(points.numpy())  # type: ignore[arg-type]
+    return torch.from_numpy(found.cluster_centers_).float(), max(float(found.inertia_) / len(points), 1e-6)
