@@ -38,10 +38,11 @@ class LinearHead(nn.Module):
             values.copy_(values[order].clone())
 
     @torch.no_grad()
-    def start_from(self, centres: Float[Tensor, "K D"], sharpness: float) -> None:
+    def start_from(self, centres: Float[Tensor, "K D"], sharpness: float | Float[Tensor, " K"]) -> None:
         """The softmax of -sharpness ||x - c_k||^2."""
-        self.weight.copy_(2 * sharpness * centres)
-        self.bias.copy_(-sharpness * centres.square().sum(1))
+        sharp = torch.as_tensor(sharpness).expand(len(centres))
+        self.weight.copy_(2 * sharp[:, None] * centres)
+        self.bias.copy_(-sharp * centres.square().sum(1))
 
 
 class AgreedHead(nn.Module):

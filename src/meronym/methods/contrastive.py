@@ -17,7 +17,6 @@ are given, more parts are pieces of COARSE that are found so: what few parts sur
 """
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -109,8 +108,8 @@ class Contrastive(FrozenMethod):
         parts, wide = segmenter.parts, is_transformer(self.backbone)
         segmenter.centre, touched = self.centre, features.touched(TOUCHED if wide else 0.5)
         turned = turn_all(collection, segmenter, touched) if self.across == "views" else None
-        points, _ = sample_points(touched, segmenter.centre, seed, POINTS)
-        small = functools.cache(lambda: SmallClusters(points, seed))
+        points, _ = sample_points(touched, segmenter.centre, 0, POINTS)
+        small = functools.cache(lambda: SmallClusters(points, 0))
 
         def learned(level: HeadSegmenter, cells: FeatureSet, run: Run, steps: int) -> HeadTraining:
             assert isinstance(level.head, LinearHead)
@@ -128,7 +127,7 @@ class Contrastive(FrozenMethod):
         segmenter.head = head
         if not wide or parts > FINEST:
             return outcome
-        sure, few, given = object_certainty(head, touched, segmenter.centre, seed), parts <= FEW, collection.masked
+        sure, few, given = object_certainty(head, touched, segmenter.centre), parts <= FEW, collection.masked
         if parts < FINEST:
             segmenter.head = merged(head, parts, points, sure)
         if few or given:
@@ -206,10 +205,10 @@ def agreeing(pieces: LinearHead, wholes: LinearHead | AgreedHead, points: Float[
 
 
 @torch.no_grad()
-def object_certainty(head: LinearHead, features: FeatureSet, centre: float, seed: int) -> Float[Tensor, " K"]:
+def object_certainty(head: LinearHead, features: FeatureSet, centre: float) -> Float[Tensor, " K"]:
     """How surely the cells of each part are object, 0 to 1, in some of the photos."""
     some = features.spread(SOME)
-    (points, _), (plain, _) = (sample_points(some, share, seed, POINTS) for share in (centre, 0.0))
+    (points, _), (plain, _) = (sample_points(some, share, 0, POINTS) for share in (centre, 0.0))
     shares = of_points(head, points).softmax(0)
     return shares @ likeness(features, plain.T[None, :, :, None]).flatten() / shares.sum(1).clamp(min=1e-6)
 
@@ -253,37 +252,58 @@ class HeadTraining(Training):
 
     def _liked(self, found: list[tuple[Tensor, float]], batches: int) -> list[tuple[Tensor, float]]:
         """K-means (centres and spread), that with the least total first."""
-        heads = [LinearHead(len(centres[0]), len(centres)) for centres, _ in found]
-        for head, (centres, spread) in zip(heads, found, strict=True):
-            head.start_from(centres, self.method.sharpness / spread)
+        heads = LinearHead(len(found[0][0][0]), self.parts * len(found))
+        sharpness = torch.tensor([self.method.sharpness / spread for _, spread in found])
+        heads.start_from(torch.cat([centres for centres, _ in found]), sharpness.repeat_interleave(self.parts))
         totals = [losses["total"] for losses in self.losses(heads, batches)]
         return [found[i] for i in sorted(range(len(found)), key=lambda i: totals[i])]
 
     def outcome(self) -> dict[str, float]:
         """The total and its terms, as `losses` has them."""
-        return self.losses([self.network], OUTCOME)[0]
+        return self.losses(self.network, OUTCOME)[0]
 
     @torch.no_grad()
-    def losses(self, heads: Sequence[LinearHead], batches: int) -> list[dict[str, float]]:
-        """Each head's total and its terms on so many batches, the same for every seed, so that heads compare."""
-        training = HeadTraining(self.method, self.network, self.features, 0, self.turned)
-        device, found = heads[0].weight.device, [dict[str, float]() for _ in heads]
+    def losses(self, heads: LinearHead, batches: int) -> list[dict[str, float]]:
+        """Totals and terms on so many batches, the same for every seed, so that heads compare.
+
+        heads: the classifiers of one head after the other.
+        """
+        training = HeadTraining(self.method, heads, self.features, 0, self.turned)
+        training.parts, device = self.parts, heads.weight.device
+        found = [dict[str, float]() for _ in range(len(heads.weight) // self.parts)]
         for step in range(batches):
             batch = {name: values.to(device) for name, values in training.batch(step, 0, 1).items()}
-            for head, sums in zip(heads, found, strict=True):
-                total, terms = training.loss(head, batch, lambda x: x)
+            pooled = training._pooled(heads, batch)
+            for i, sums in enumerate(found):
+                own = slice(i * self.parts, (i + 1) * self.parts)
+                views = [Pooled(view.z[:, own], view.mass[:, own], view.energy[:, own]) for view in pooled]
+                total, terms = training._terms(views, batch, lambda x: x)
                 for name, value in {"total": total, **terms}.items():
                     sums[name] = sums.get(name, 0.0) + float(value) / batches
         return found
 
     def loss(self, network: nn.Module, batch: Batch, gather: Gather) -> tuple[Tensor, dict[str, Tensor]]:
+        return self._terms(self._pooled(network, batch), batch, gather)
+
+    def _pooled(self, network: nn.Module, batch: Batch) -> list[Pooled]:
+        """Of the photos, and of their other views where there are any."""
+        views = [(batch["features"], batch["foreground"])]
+        if self.turned:
+            views.append((batch["turned"], batch["valid"]))
+        return [
+            pool(shares.softmax(2).flatten(1, 2) * inside[:, None], [features])
+            for features, inside in views
+            for shares in [network(features).unflatten(1, (-1, self.parts))]
+        ]
+
+    def _terms(self, views: list[Pooled], batch: Batch, gather: Gather) -> tuple[Tensor, dict[str, Tensor]]:
         method = self.method
         assert method.lambda_c is not None
-        pooled = _pool(network, batch["features"], batch["foreground"])
-        within, z = part_consistency(pooled).mean(), gather(pooled.z)
-        if self.turned:
-            other = gather(_pool(network, batch["turned"], batch["valid"]).z)
-            z, partners = torch.cat([z, other]), view_partners(*z.shape[:2]).to(z.device)
+        photos, *others = views
+        within, z = part_consistency(photos).mean(), gather(photos.z)
+        if others:
+            z = torch.cat([z, gather(others[0].z)])
+            partners = view_partners(len(z) // 2, self.parts).to(z.device)
         else:
             partners = batch["partners"]
         if method.across == "l2":
@@ -292,7 +312,3 @@ class HeadTraining(Training):
             across = contrastive(z, partners, method.temperature, method.cosine, method.same_photo_negatives)
         total = method.lambda_f * within + method.lambda_c * across
         return total, {"L_f": within, "L_c": across}
-
-
-def _pool(network: nn.Module, features: Float[Tensor, "B D h w"], foreground: Float[Tensor, "B h w"]) -> Pooled:
-    return pool(network(features).softmax(1) * foreground[:, None], [features])
