@@ -8,7 +8,8 @@ import torch
 
 from meronym.features import FeatureSet
 from meronym.heads import AgreedHead, LinearHead, as_configured
-from meronym.methods.contrastive import Contrastive, HeadTraining, as_seen, merged
+from meronym.methods.contrastive import OUTCOME, Contrastive, HeadTraining, as_seen, merged
+from meronym.methods.kmeans import SmallClusters, refined, sample_points, starts
 from meronym.objectives import contrastive, descriptor_distance, draw_partners, pool, view_partners
 from meronym.training.sampling import generator
 from meronym.training.turned import Turned
@@ -46,8 +47,34 @@ def test_across(across, tmp_path):
     outcome = training.outcome()  # on the same batches whatever the seed of the training
     assert outcome == HeadTraining(method, head, plain, 7, turned).outcome()
     assert outcome["total"] == pytest.approx(outcome["L_f"] + method.lambda_c * outcome["L_c"], rel=1e-5)
-    head.weight.data *= 0
-    assert training.outcome() != outcome
+    other_head = LinearHead(12, 3)
+    other_head.start_from(torch.from_numpy(rng.standard_normal((3, 12), dtype=np.float32)), 0.1)
+    both_heads = LinearHead(12, 6)  # one pass tells the losses of both
+    both_heads.load_state_dict({n: torch.cat([v, other_head.state_dict()[n]]) for n, v in head.state_dict().items()})
+    together = training.losses(both_heads, OUTCOME)
+    for each, alone in zip(together, (outcome, *training.losses(other_head, OUTCOME)), strict=True):
+        assert each == pytest.approx(alone, rel=1e-4)
+    assert together[0]["total"] != pytest.approx(together[1]["total"], rel=1e-2)
+
+
+def test_training_begins_from_the_kmeans_that_the_objective_likes_best(tmp_path):
+    rng = np.random.default_rng(0)
+    centres = np.eye(6, 12, dtype=np.float32) * 3
+    for i in range(8):
+        cells = centres[rng.permutation(36) % 6] + rng.standard_normal((36, 12), dtype=np.float32)
+        np.save(tmp_path / f"{i}.npy", cells.T.reshape(12, 6, 6))
+    paths, whole = [tmp_path / f"{i}.npy" for i in range(8)], np.full((8, 6, 6), 255, np.uint8)
+    features = FeatureSet(list(range(8)), paths, whole, [], whole.repeat(2, 1).repeat(2, 2))
+    method = Contrastive(backbone="efficientnet_lite0", batch=4, centre=0.0).resolved(4)
+    training = HeadTraining(method, LinearHead(12, 4), features, 0)
+    points, _ = sample_points(features, 0.0, 0)
+    small = SmallClusters(points, 0)
+    training.begin(small)
+    begun, others = training.outcome()["total"], []
+    for found, spread in (refined(points, found) for found, _ in starts(small, 4)):
+        training.network.start_from(found, method.sharpness / spread)
+        others.append(training.outcome()["total"])
+    assert begun <= np.quantile(others, 0.2) and begun < max(others) - 1e-3
 
 
 @pytest.mark.parametrize(("given", "kept"), [(True, [0, 255, 255, 0]), (False, [255, 255, 255, 255])])
