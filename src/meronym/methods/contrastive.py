@@ -1,8 +1,9 @@
 """Contrastive reconstruction (NeurIPS 2021) with a linear head on a frozen backbone: minutes on two cores.
 
 The paper's part consistency (Eq. 2) and contrast across photos (Eq. 3) on the features of the head's own backbone,
-from a start at the k-means centres. Visual consistency and equivariance shape the pixels of a network that is
-trained end to end (`contrastive_deeplab`); on frozen features of low resolution there is nothing for them to shape.
+from a start at the centres of that k-means which they like best (`HeadTraining.begin`), the same for every seed. Visual
+consistency and equivariance shape the pixels of a network that is trained end to end (`contrastive_deeplab`); on frozen
+features of low resolution there is nothing for them to shape.
 
 Differs from the paper: f is a linear head and not a DeepLab; phi is the head's backbone; the start; Adam. On
 transformers the weight of the contrast falls as K grows: at the weight that suits K = 4 it starves parts at K = 16.
@@ -57,7 +58,7 @@ FINEST, FEW, COARSE = 16, 5, 4
 """What fewer parts are merged from; up to FEW are trained by themselves too, and more are pieces of COARSE."""
 FALL = 3.3
 """The power of K by which the contrast's weight falls, on transformers."""
-SURE, SOME = 0.4, 200
+SURE, SOME = 0.37, 200
 """Of merging: how surely a part is object; the photos in which that is looked at."""
 NOTHING, LIKELY = 0.05, 0.3
 """How surely a cell is object that is none, whatever the mask, and that is one, whatever outline was found."""
