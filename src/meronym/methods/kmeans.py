@@ -149,4 +149,5 @@ def refined(points: Float[Tensor, "N D"], centres: Float[Tensor, "K D"]) -> tupl
     """The k-means of points that begins from these centres, as `cluster` gives it."""
     with threadpool_limits(2, "openmp"):
         found = Lloyd(len(centres), init=centres.numpy(), n_init=1, max_iter=20).fit(points.numpy())  # type: ignore[arg-type]
-    return torch.from_numpy(found.cluster_centers_).float(), max(float(found.inertia_) / len(points), 1e-6)
+    spread = float(found.inertia_) / len(points)  # type: ignore[arg-type]
+    return torch.from_numpy(found.cluster_centers_).float(), max(spread, 1e-6)
