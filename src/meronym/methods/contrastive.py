@@ -1,9 +1,9 @@
 """Contrastive reconstruction (NeurIPS 2021) with a linear head on a frozen backbone: minutes on two cores.
 
 The paper's part consistency (Eq. 2) and contrast across photos (Eq. 3) on the features of the head's own backbone,
-from a start at the centres of that k-means which they like best (`HeadTraining.begin`). Visual consistency and
-equivariance shape the pixels of a network that is trained end to end (`contrastive_deeplab`); on frozen features of low
-resolution there is nothing for them to shape.
+from a start at the centres of that k-means which they like best (`HeadTraining.begin`), the same for every seed. Visual
+consistency and equivariance shape the pixels of a network that is trained end to end (`contrastive_deeplab`); on frozen
+features of low resolution there is nothing for them to shape.
 
 Differs from the paper: f is a linear head and not a DeepLab; phi is the head's backbone; the start; Adam. On
 transformers the weight of the contrast falls as K grows: at the weight that suits K = 4 it starves parts at K = 16.
@@ -109,8 +109,8 @@ class Contrastive(FrozenMethod):
         parts, wide = segmenter.parts, is_transformer(self.backbone)
         segmenter.centre, touched = self.centre, features.touched(TOUCHED if wide else 0.5)
         turned = turn_all(collection, segmenter, touched) if self.across == "views" else None
-        points, _ = sample_points(touched, segmenter.centre, seed, POINTS)
-        small = functools.cache(lambda: SmallClusters(points, seed))
+        points, _ = sample_points(touched, segmenter.centre, 0, POINTS)
+        small = functools.cache(lambda: SmallClusters(points, 0))
 
         def learned(level: HeadSegmenter, cells: FeatureSet, run: Run, steps: int) -> HeadTraining:
             assert isinstance(level.head, LinearHead)
@@ -128,7 +128,7 @@ class Contrastive(FrozenMethod):
         segmenter.head = head
         if not wide or parts > FINEST:
             return outcome
-        sure, few, given = object_certainty(head, touched, segmenter.centre, seed), parts <= FEW, collection.masked
+        sure, few, given = object_certainty(head, touched, segmenter.centre), parts <= FEW, collection.masked
         if parts < FINEST:
             segmenter.head = merged(head, parts, points, sure)
         if few or given:
@@ -206,10 +206,10 @@ def agreeing(pieces: LinearHead, wholes: LinearHead | AgreedHead, points: Float[
 
 
 @torch.no_grad()
-def object_certainty(head: LinearHead, features: FeatureSet, centre: float, seed: int) -> Float[Tensor, " K"]:
+def object_certainty(head: LinearHead, features: FeatureSet, centre: float) -> Float[Tensor, " K"]:
     """How surely the cells of each part are object, 0 to 1, in some of the photos."""
     some = features.spread(SOME)
-    (points, _), (plain, _) = (sample_points(some, share, seed, POINTS) for share in (centre, 0.0))
+    (points, _), (plain, _) = (sample_points(some, share, 0, POINTS) for share in (centre, 0.0))
     shares = of_points(head, points).softmax(0)
     return shares @ likeness(features, plain.T[None, :, :, None]).flatten() / shares.sum(1).clamp(min=1e-6)
 
@@ -245,7 +245,7 @@ class HeadTraining(Training):
         """Start from that k-means which Eq. 2 and 3 like best.
 
         Dozens are nearly as tight as the tightest, and each leads to other parts; the objective tells them apart
-        before the first step, and those of different seeds that it likes best lead to the same parts.
+        before the first step. Several are equally good, so all seeds look at the same.
         """
         few = self._liked(starts(small, self.parts), GLANCE)[:CLOSER]
         best, *_ = self._liked([refined(small.points, centres) for centres, _ in few], OUTCOME)
