@@ -45,7 +45,7 @@ def train(
         backbone: The pretrained network; DINOv2 ViT-S/14 where its weights can be had.
         run: The run folder; by default below runs/, named after the other choices.
         seed: Of all random choices.
-        starts: Train so many times from different starts, and keep the one with the lowest loss.
+        starts: Train with so many different seeds, and keep the one with the lowest loss.
         kind: Of collection, where it cannot be told from its files.
         set: Other settings of the method: --set steps=200 lambda_c=0.3
         report: Draw report.html when done.

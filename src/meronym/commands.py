@@ -58,7 +58,7 @@ def train(
         backbone: the pretrained network whose features are used; DINOv2 ViT-S/14 where its weights can be had.
         run: the run folder; by default below runs/, named after the other choices.
         seed: of all random choices.
-        starts: train so many times from different starts, and keep the one with the lowest loss.
+        starts: train with so many different seeds, and keep the one with the lowest loss.
         kind: of collection, where it cannot be told from its files.
         settings: other settings of the method, by name.
         report: draw report.html when done.
@@ -348,7 +348,7 @@ def _how_many(method: Method, collection: Collection, seed: int) -> tuple[int, d
 
 
 def _best_of(method: Method, collection: Collection, parts: int, run: Run, seed: int, starts: int) -> PartModel:
-    """Train from several starts, each in a folder of its own, and keep the one with the lowest total loss."""
+    """Train with several seeds, each in a folder of its own, and keep the one with the lowest total loss."""
     if starts < 1:
         raise ValueError(f"--starts {starts}: at least 1")
     if starts == 1:

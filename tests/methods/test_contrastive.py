@@ -55,6 +55,8 @@ def test_across(across, tmp_path):
     for each, alone in zip(together, (outcome, *training.losses(other_head, OUTCOME)), strict=True):
         assert each == pytest.approx(alone, rel=1e-4)
     assert together[0]["total"] != pytest.approx(together[1]["total"], rel=1e-2)
+    head.weight.data *= 0
+    assert training.outcome() != outcome
 
 
 def test_training_begins_from_the_kmeans_that_the_objective_likes_best(tmp_path):

@@ -18,6 +18,7 @@ are given, more parts are pieces of COARSE that are found so: what few parts sur
 """
 
 import functools
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -230,16 +231,11 @@ class HeadTraining(Training):
     def batch(self, step: int, rank: int, world: int) -> Batch:
         photos = photos_of_step(self.seed, step, self.method.batch, len(self.features), world)
         mine = share(photos, rank, world)
-        assert self.method.centre is not None
         if self.turned:
-            batch = self.turned.batch(mine)
-            batch["valid"] = warp(batch["foreground"][:, None], batch["theta"])[:, 0]
-            batch["turned"] = remove_mean(batch["turned"], batch["valid"], self.method.centre)
-        else:
-            features, foreground = self.features.cells(mine)
-            partners = draw_partners(len(photos), self.parts, generator(self.seed, "partners", step))
-            batch = {"features": features, "foreground": foreground, "partners": partners}
-        return batch | {"features": remove_mean(batch["features"], batch["foreground"], self.method.centre)}
+            return self.turned.batch(mine)
+        features, foreground = self.features.cells(mine)
+        partners = draw_partners(len(photos), self.parts, generator(self.seed, "partners", step))
+        return {"features": features, "foreground": foreground, "partners": partners}
 
     def begin(self, small: SmallClusters) -> None:
         """Start from that k-means which Eq. 2 and 3 like best.
@@ -269,8 +265,8 @@ class HeadTraining(Training):
 
         heads: the classifiers of one head after the other.
         """
-        training = HeadTraining(self.method, heads, self.features, 0, self.turned)
-        training.parts, device = self.parts, heads.weight.device
+        training, device = copy(self), heads.weight.device
+        training.seed = 0
         found = [dict[str, float]() for _ in range(len(heads.weight) // self.parts)]
         for step in range(batches):
             batch = {name: values.to(device) for name, values in training.batch(step, 0, 1).items()}
@@ -287,15 +283,17 @@ class HeadTraining(Training):
         return self._terms(self._pooled(network, batch), batch, gather)
 
     def _pooled(self, network: nn.Module, batch: Batch) -> list[Pooled]:
-        """Of the photos, and of their other views where there are any."""
+        """Of the photos, and of their other views where there are any: the parts of one head after the other."""
+        assert self.method.centre is not None
         views = [(batch["features"], batch["foreground"])]
         if self.turned:
-            views.append((batch["turned"], batch["valid"]))
-        return [
-            pool(shares.softmax(2).flatten(1, 2) * inside[:, None], [features])
-            for features, inside in views
-            for shares in [network(features).unflatten(1, (-1, self.parts))]
-        ]
+            views.append((batch["turned"], warp(batch["foreground"][:, None], batch["theta"])[:, 0]))
+        found = []
+        for features, inside in views:
+            prepared = remove_mean(features, inside, self.method.centre)
+            shares = network(prepared).unflatten(1, (-1, self.parts)).softmax(2).flatten(1, 2)
+            found.append(pool(shares * inside[:, None], [prepared]))
+        return found
 
     def _terms(self, views: list[Pooled], batch: Batch, gather: Gather) -> tuple[Tensor, dict[str, Tensor]]:
         method = self.method
