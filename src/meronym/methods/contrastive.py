@@ -63,7 +63,7 @@ SURE, SOME = 0.37, 200
 """Of merging: how surely a part is object; the photos in which that is looked at."""
 NOTHING, LIKELY = 0.05, 0.3
 """How surely a cell is object that is none, whatever the mask, and that is one, whatever outline was found."""
-OUTCOME, GLANCE, CLOSER = 25, 8, 3
+OUTCOME, GLANCE, CLOSER = 25, 8, 6
 """Batches on which heads are compared; on so few many are, and so many of them are refined."""
 
 
