@@ -63,6 +63,8 @@ SURE, SOME = 0.37, 200
 """Of merging: how surely a part is object; the photos in which that is looked at."""
 NOTHING, LIKELY = 0.05, 0.3
 """How surely a cell is object that is none, whatever the mask, and that is one, whatever outline was found."""
+SAME = 0
+"""The seed of what is the same for every seed: cells, k-means, and the photos on which heads are compared."""
 OUTCOME, GLANCE, CLOSER = 25, 8, 6
 """Batches on which heads are compared; on so few many are, and so many of them are refined."""
 
@@ -110,8 +112,8 @@ class Contrastive(FrozenMethod):
         parts, wide = segmenter.parts, is_transformer(self.backbone)
         segmenter.centre, touched = self.centre, features.touched(TOUCHED if wide else 0.5)
         turned = turn_all(collection, segmenter, touched) if self.across == "views" else None
-        points, _ = sample_points(touched, segmenter.centre, 0, POINTS)
-        small = functools.cache(lambda: SmallClusters(points, 0))
+        points, _ = sample_points(touched, segmenter.centre, SAME, POINTS)
+        small = functools.cache(lambda: SmallClusters(points, SAME))
 
         def learned(level: HeadSegmenter, cells: FeatureSet, run: Run, steps: int) -> HeadTraining:
             assert isinstance(level.head, LinearHead)
@@ -210,7 +212,7 @@ def agreeing(pieces: LinearHead, wholes: LinearHead | AgreedHead, points: Float[
 def object_certainty(head: LinearHead, features: FeatureSet, centre: float) -> Float[Tensor, " K"]:
     """How surely the cells of each part are object, 0 to 1, in some of the photos."""
     some = features.spread(SOME)
-    (points, _), (plain, _) = (sample_points(some, share, 0, POINTS) for share in (centre, 0.0))
+    (points, _), (plain, _) = (sample_points(some, share, SAME, POINTS) for share in (centre, 0.0))
     shares = of_points(head, points).softmax(0)
     return shares @ likeness(features, plain.T[None, :, :, None]).flatten() / shares.sum(1).clamp(min=1e-6)
 
@@ -266,7 +268,7 @@ class HeadTraining(Training):
         heads: the classifiers of one head after the other.
         """
         training, device = copy(self), heads.weight.device
-        training.seed = 0
+        training.seed = SAME
         found = [dict[str, float]() for _ in range(len(heads.weight) // self.parts)]
         for step in range(batches):
             batch = {name: values.to(device) for name, values in training.batch(step, 0, 1).items()}
